@@ -1,0 +1,5 @@
+"""`python -m ganforge`, and what `torchrun -m ganforge train ...` starts."""
+
+from .cli import main
+
+main()

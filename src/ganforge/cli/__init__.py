@@ -1,0 +1,67 @@
+"""The `gan` command: one small file a verb. Parsing of arguments lives here and nowhere else; torch loads only when needed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from ..core.errors import GanforgeError, nearest
+
+VERBS = {
+    "train": ("DATA [--recipe NAME] [options]", "train a model on a folder of images, an archive, or a built-in set"),
+    "resume": ("RUN", "continue a run exactly where it stopped"),
+    "generate": ("RUN [--seeds 0-63] [--out DIR]", "draw images with a trained model"),
+    "list": ("recipes | data | losses | penalties | networks | runs", "what there is to choose from"),
+    "info": ("RUN", "what a run is, how far it got, how to use it"),
+    "doctor": ("", "check this machine and installation"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 ok, 2 usage, 3 data, 4 diverged, 5 storage, 6 checkpoint, 130 Ctrl-C, 143 SIGTERM."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+    try:
+        sys.exit(_run(arguments))
+    except GanforgeError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `gan list recipes | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        sys.stdout.write(overview())
+        return 0
+    if arguments[0] in ("-V", "--version", "version"):
+        from .. import __version__
+
+        sys.stdout.write(f"ganforge {__version__}\n")
+        return 0
+    verb, *rest = arguments
+    if verb not in VERBS:
+        sys.stderr.write(f"error: there is no command '{verb}'.{nearest(verb, VERBS)} Commands: {', '.join(VERBS)}.\n")
+        return 2
+    return importlib.import_module(f".{verb}", __name__).main(rest)
+
+
+def overview() -> str:
+    """The text of `gan --help`."""
+    width = max(len(f"{verb} {form}") for verb, (form, _) in VERBS.items())
+    lines = [f"  gan {f'{verb} {form}':{width}}  {text}" for verb, (form, text) in VERBS.items()]
+    return (
+        "Train, judge, use and ship generative adversarial networks on your own data.\n\n"
+        + "\n".join(lines)
+        + "\n\nStart:  gan train photos/          any folder of images; nothing else is needed\n"
+        "        gan train fashion-small --minutes 5\n"
+        "More:   gan COMMAND --help         all options of a command; --debug shows tracebacks\n"
+    )

@@ -1,0 +1,5 @@
+"""`python -m ganforge.cli`."""
+
+from . import main
+
+main()

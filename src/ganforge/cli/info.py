@@ -1,0 +1,32 @@
+"""`gan info RUN`."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from ..core.errors import UsageError
+from ..runs.folder import open_run
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        if arguments[:1] in (["-h"], ["--help"]):
+            sys.stdout.write("gan info RUN\n\nWhat a run is, how far it got, how to use it.\n")
+            return 0
+        raise UsageError("say which run: gan info runs/NAME-001.")
+    folder = open_run(arguments[0])
+    recipe, plan, history = folder.json("recipe.json"), folder.json("plan.json"), folder.history()
+    run, last = recipe["fields"]["run"], history[-1] if history else {"seen": 0, "seconds": 0.0}
+    done = last["seen"] / run["examples"]
+    lines = [
+        f"{folder.path}: {recipe['recipe']} on {recipe['fields']['data']['path']}",
+        f"  {last['seen']:,} of {run['examples']:,} images seen ({done:.0%}), {last['seconds'] / 60:.1f} minutes of training",
+        *(f"  {note}" for note in plan["notes"]),
+        *(f"  {key} {value:.4g}" for key, value in last.items() if isinstance(value, float) and "/" in key),
+        "  options  " + json.dumps({k: v for k, v in recipe["fields"].items() if k not in ("data", "run")}),
+        f"  report   {folder.path / 'report.html'}",
+        f"  next     gan {'generate' if done >= 1 else 'resume'} {folder.path}",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0

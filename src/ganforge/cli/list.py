@@ -1,0 +1,57 @@
+"""`gan list recipes|data|losses|penalties|networks|runs`."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+from ..core.errors import UsageError, nearest
+
+WHAT = ("recipes", "data", "losses", "penalties", "networks", "runs")
+
+
+def main(arguments: list[str]) -> int:
+    if arguments and arguments[0] in ("-h", "--help"):
+        sys.stdout.write(f"gan list {' | '.join(WHAT)}\n")
+        return 0
+    if len(arguments) > 1 or arguments and arguments[0] not in WHAT:
+        wrong = arguments[-1]
+        raise UsageError(f"gan list does not know '{wrong}'.{nearest(wrong, WHAT)} It lists: {', '.join(WHAT)}.")
+    rows = _rows(arguments[0] if arguments else "recipes")
+    width = max((len(name) for name, _ in rows), default=0)
+    sys.stdout.write("".join(f"{name:{width}}  {text}\n" for name, text in rows) or "nothing yet\n")
+    return 0
+
+
+def _rows(what: str) -> list[tuple[str, str]]:
+    """Read from the sources' docstrings, so that no torch is loaded to list names."""
+    package = Path(__file__).parent.parent
+    if what == "recipes":
+        from ..recipes import headings
+
+        return [(name, text.split(":", 1)[-1].strip()) for name, text in headings().items()]
+    if what == "data":
+        from ..data.builtin import listing
+
+        return listing()
+    if what == "runs":
+        return [(str(p.parent), "") for p in sorted(Path("runs").glob("*/recipe.json"))]
+    if what == "losses":
+        return _documented(package / "losses.py", "_pair")
+    if what == "networks":
+        return _documented(package / "networks" / "image" / "__init__.py", "Networks")
+    tree = ast.parse((package / "penalties.py").read_text())
+    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"))
+    return [(node.name, (ast.get_docstring(node) or "").splitlines()[0]) for node in functions]
+
+
+def _documented(path: Path, maker: str) -> list[tuple[str, str]]:
+    """Names assigned from maker(...) in a file, each with the string below it."""
+    body = ast.parse(path.read_text()).body
+    rows = []
+    for node, after in zip(body, [*body[1:], None], strict=True):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == maker:
+            text = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
+            rows.append((getattr(node.targets[0], "id", "?"), str(text)))
+    return rows

@@ -1,0 +1,82 @@
+"""`gan train DATA [--recipe NAME] [options]`. Options are the recipe's fields; `--recipe X --help` lists those of X."""
+
+from __future__ import annotations
+
+import sys
+from types import FunctionType, ModuleType
+from typing import Any
+
+from ..core.errors import UsageError
+
+USAGE = "gan train DATA [--recipe NAME] [--dry-run] [options]"
+
+
+def main(arguments: list[str]) -> int:
+    name, arguments = _take(arguments, "--recipe", "auto")
+    dry_run, arguments = "--dry-run" in arguments, [a for a in arguments if a != "--dry-run"]
+    helping = any(a in ("-h", "--help") for a in arguments)
+    if not helping and (not arguments or arguments[0].startswith("-")):
+        raise UsageError(f"say what to train on: {USAGE}. DATA is a folder of images, an archive, or a built-in set (`gan list data`).")
+    if helping:
+        sys.stdout.write(f"{USAGE}\n\nDATA is a folder of images, a .zip, .npz, idx, CIFAR or parquet file, or a built-in set.\n\n")
+    data, options = (arguments[0], arguments[1:]) if not arguments[0].startswith("-") else ("DATA", arguments)
+    recipe = parse(name, data, options)
+
+    from ..runs.start import launch
+
+    return launch(recipe, dry_run=dry_run).exit_code
+
+
+def parse(name: str, data: str, options: list[str]) -> Any:
+    """The recipe object that a command line describes. A wrong option prints its nearest known ones and exits with 2."""
+    import tyro
+
+    from ..core.recipe import homes
+    from ..data.images import Images
+    from ..recipes import find
+
+    kind = find(name)
+    with _named(homes(kind)):
+        return tyro.cli(
+            kind,
+            args=options,
+            default=kind(data=Images(path=data)),
+            prog=f"gan train {data}" + (f" --recipe {name}" if name != "auto" else ""),
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
+
+
+def _named(homes: dict[type, ModuleType]) -> Any:
+    """Teach tyro that fields of these kinds are given by name: `hinge`, or `my.py:wiggle`."""
+    import tyro
+
+    from ..core import ref
+
+    registry = tyro.constructors.ConstructorRegistry()
+
+    @registry.primitive_rule
+    def by_name(info: Any) -> Any:
+        if info.type not in homes:
+            return None
+        home = homes[info.type]
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="|".join([*ref.names(home, info.type), "FILE.py:NAME"]) if info.type is not FunctionType else "NAME",
+            instance_from_str=lambda texts: ref.resolve(texts[0], home, info.type),
+            is_instance=lambda value: isinstance(value, info.type),
+            str_from_instance=lambda value: [ref.name(value, home)],
+        )
+
+    return registry
+
+
+def _take(arguments: list[str], option: str, default: str) -> tuple[str, list[str]]:
+    """The value of `--option VALUE` or `--option=VALUE`, and the arguments without it."""
+    for i, argument in enumerate(arguments):
+        if argument == option:
+            if i + 1 == len(arguments):
+                raise UsageError(f"{option} needs a value: `gan list recipes` shows what there is.")
+            return arguments[i + 1], arguments[:i] + arguments[i + 2 :]
+        if argument.startswith(f"{option}="):
+            return argument.removeprefix(f"{option}="), arguments[:i] + arguments[i + 1 :]
+    return default, arguments

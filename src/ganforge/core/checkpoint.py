@@ -1,0 +1,174 @@
+"""Checkpoints that hold everything and survive anything: safetensors and JSON, written aside, flushed, renamed.
+
+    ckpt/000251000/{state.safetensors, state.json, MANIFEST.sha256}    the two newest are kept
+    ckpt/LATEST                                                        the name of the newest, written last
+
+Nothing is pickled. Randomness and data order are functions of (seed, step), so the step is all their state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from .ema import Average
+from .errors import CheckpointError, StorageError
+from .method import Method
+
+FORMAT = 1
+KEEP = 2
+
+
+def write(
+    folder: Path, seen: int, method: Method, average: Average, facts: Mapping[str, Any], extra: Mapping[str, Tensor] | None = None
+) -> Path:
+    """Save everything as ckpt/<seen>; raises StorageError and leaves the older checkpoints whole if the disk refuses."""
+    tensors, optimizers = collect(method, average)
+    tensors |= storable(extra or {})
+    state = {"format": FORMAT, "seen": seen, "optimizers": optimizers, **facts}
+    root, name = folder / "ckpt", f"{seen:012d}"
+    aside = root / f".{name}.tmp"
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        files = {"state.safetensors": save(tensors), "state.json": json.dumps(state, indent=1).encode()}
+        files["MANIFEST.sha256"] = "".join(f"{hashlib.sha256(data).hexdigest()}  {file}\n" for file, data in files.items()).encode()
+        for file, data in files.items():
+            write_flushed(aside / file, data)
+        flush_directory(aside)
+        shutil.rmtree(root / name, ignore_errors=True)  # the same moment, saved before an interruption
+        os.replace(aside, root / name)
+        flush_directory(root)
+        replace_file(root / "LATEST", name.encode())
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        need = sum(t.numel() * t.element_size() for t in tensors.values())
+        free = shutil.disk_usage(folder).free
+        raise StorageError(
+            f"the checkpoint at {seen:,} examples could not be written to {root}: {error.strerror or error}. It needs {need:,} bytes; "
+            f"{free:,} are free. The checkpoint before it is whole: make room, then `gan resume {folder}`."
+        ) from error
+    for old in sorted(root.glob("[0-9]*"))[:-KEEP]:
+        shutil.rmtree(old, ignore_errors=True)
+    return root / name
+
+
+def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """(tensors, state) of the newest checkpoint that is whole; None if there never was one. Raises CheckpointError if none is whole."""
+    found = sorted((p for p in (folder / "ckpt").glob("[0-9]*") if p.is_dir()), reverse=True)
+    faults = []
+    for place in found:
+        try:
+            return _open(place)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            faults.append(f"  {place.name}: {error}")
+    if found:
+        raise CheckpointError(f"no checkpoint in {folder / 'ckpt'} can be read:\n" + "\n".join(faults))
+    return None
+
+
+def _open(place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    data = {name: (place / name).read_bytes() for name in ("state.safetensors", "state.json")}
+    for line in (place / "MANIFEST.sha256").read_text().splitlines():
+        digest, name = line.split()
+        if hashlib.sha256(data[name]).hexdigest() != digest:
+            raise ValueError(f"{name} is damaged (its checksum differs)")
+    state = json.loads(data["state.json"])
+    if state["format"] > FORMAT:
+        raise ValueError(f"written by a newer Ganforge (format {state['format']}, this one reads {FORMAT})")
+    return load(data["state.safetensors"]), state
+
+
+def collect(method: Method, average: Average) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Every tensor of a training by name, and what else the optimisers hold, as JSON."""
+    tensors = {f"method/{key}": value for key, value in method.state_dict().items()}
+    for name, network in average.networks.items():
+        tensors |= {f"average/{name}/{key}": value for key, value in network.state_dict().items()}
+    rest: dict[str, Any] = {}
+    for player in method.players:
+        state = player.optimizer.state_dict()
+        rest[player.name] = {"groups": state["param_groups"], "numbers": {}}
+        for index, entries in state["state"].items():
+            for key, value in entries.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimizer/{player.name}/{index}/{key}"] = value
+                elif value is not None:
+                    rest[player.name]["numbers"][f"{index}/{key}"] = value
+    return storable(tensors), rest
+
+
+def restore(method: Method, average: Average, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+    """Put back what `collect` gathered, in place. Raises CheckpointError if it does not fit this method."""
+    try:
+        method.load_state_dict(_under(tensors, "method/"))
+        for name, network in average.networks.items():
+            network.load_state_dict(_under(tensors, f"average/{name}/"))
+        for player in method.players:
+            _restore_optimizer(player.optimizer, _under(tensors, f"optimizer/{player.name}/"), state["optimizers"][player.name])
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise CheckpointError(f"the checkpoint does not fit {type(method).__name__} as this recipe builds it: {error}") from error
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
+    entries: dict[int, dict[str, Any]] = {}
+    for key, value in [*tensors.items(), *rest["numbers"].items()]:
+        index, name = key.split("/", 1)
+        entries.setdefault(int(index), {})[name] = value
+    groups = [{k: tuple(v) if isinstance(v, list) and k != "params" else v for k, v in g.items()} for g in rest["groups"]]
+    optimizer.load_state_dict({"state": entries, "param_groups": groups})
+    for parameter, entry in optimizer.state.items():  # moments in the layout of their parameter, as they were
+        for name, value in entry.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                entry[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous tensors on the CPU that share no memory, as safetensors wants them."""
+    seen: set[int] = set()
+    ready = {}
+    for key, value in tensors.items():
+        value = value.detach().cpu().contiguous()
+        if value.data_ptr() in seen:
+            value = value.clone()
+        seen.add(value.data_ptr())
+        ready[key] = value
+    return ready
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def write_flushed(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    aside = path.with_name(f".{path.name}.tmp")
+    write_flushed(aside, data)
+    os.replace(aside, path)
+    flush_directory(path.parent)
+
+
+def flush_directory(path: Path) -> None:
+    if os.name == "nt":  # Windows flushes directory entries itself
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

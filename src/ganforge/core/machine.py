@@ -1,0 +1,127 @@
+"""What this machine does best, found by trying: precision, memory layout, speed. Nothing is assumed from its name."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from . import parallel
+from .engine import iterate, seed_step
+from .errors import UsageError
+from .method import Method, Progress
+from .run import Run
+from .train import DTYPES, Data, micro_batches
+
+BF16_GAIN = 1.1
+"""bf16 must be this much faster than fp32 to be worth its rounding."""
+
+
+def pick_device(name: str) -> str:
+    """'auto' -> cuda, mps or cpu; another name is checked. Raises UsageError for a device that is not there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"--device {name} is not usable here ({str(error).splitlines()[0]}). Use cpu, or auto.") from error
+    return name
+
+
+def use_threads(threads: int) -> int:
+    """Set torch's threads: `threads`, or this process's share of the cores. Returns their number."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = threads or max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    torch.set_num_threads(count)
+    return count
+
+
+def layout(method: Method, name: str) -> None:
+    """Bring the 4-D weights of a method into a memory layout, before averages and optimiser moments are made."""
+    if name == "channels_last":
+        method.to(memory_format=torch.channels_last)
+
+
+def speed(method: Method, data: Data, run: Run, device: torch.device, seconds: float = 1.0) -> float:
+    """Examples per second over all processes, measured on real steps of a throw-away method."""
+    rank, world = parallel.world()
+    batches = data.batches(run.batch, seed=run.seed, start=0, rank=rank, world=world, device=str(device))
+    took, steps = 0.0, -1  # the first step warms up and does not count
+    while steps < 2 or took < seconds:
+        seed_step(run.seed, rank, steps)
+        began = time.perf_counter()
+        iterate(method, micro_batches(next(batches), run.accumulate), Progress(steps + 1, 0, 0), autocast=DTYPES[run.precision])
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        steps += 1
+        took = took + time.perf_counter() - began if steps else 0.0
+        if parallel.any_process(took > 10 * seconds):
+            break
+    return parallel.same_everywhere(run.batch * max(steps, 1) / took) if took else 0.0
+
+
+def settle(make: Callable[[], Method], data: Data, run: Run, device: torch.device) -> tuple[Run, float, list[str]]:
+    """`run` with precision, layout and examples decided; the speed in examples per second; and why, in sentences."""
+    tried: dict[tuple[str, str], float] = {}
+    layouts = [run.layout] if run.layout != "auto" else ["contiguous", "channels_last"]
+    precisions = [run.precision] if run.precision != "auto" else ["fp32", "bf16"]
+    for order in layouts:
+        for precision in precisions:
+            method = make()
+            layout(method, order)
+            tried[order, precision] = speed(method, data, replace(run, precision=precision), device)
+    worth = {key: rate / (BF16_GAIN if key[1] == "bf16" else 1.0) for key, rate in tried.items()}
+    order, precision = max(worth, key=lambda key: worth[key])
+    rate = tried[order, precision]
+    notes = []
+    if len(tried) > 1:
+        listed = ", ".join(f"{o} {p} {r:,.0f}" for (o, p), r in tried.items())
+        notes.append(f"{precision} and {order} weights, the best of what was tried here (examples/s: {listed})")
+    examples = run.examples
+    if not examples:
+        examples = max(run.batch, int(rate * 60 * run.minutes * OVERHEAD) // run.batch * run.batch)
+        notes.append(f"{examples:,} examples, what {run.minutes:g} minutes allow at {rate:,.0f} examples/s")
+    return replace(run, precision=precision, layout=order, examples=examples), rate, notes
+
+
+OVERHEAD = 0.95
+"""Share of the time that goes into training steps; the rest draws pictures and saves."""
+
+
+def compile_networks(method: Method, make: Callable[[], Method], batch: Any, device: torch.device, precision: str) -> str:
+    """Compile a method's networks in place if one step's gradients equal the plain networks'; returns what was decided."""
+    plain, fast = make(), make()
+    fast.load_state_dict(plain.state_dict())
+    try:
+        _compile(fast)
+        same = all(
+            torch.allclose(a, b, rtol=1e-2, atol=1e-4 if precision == "fp32" else 1e-2)
+            for a, b in zip(_moved(plain, batch, precision), _moved(fast, batch, precision), strict=True)
+        )
+    except Exception as error:  # whatever the compiler trips over, training goes on without it, and says so
+        return f"not compiled: the compiler failed on these networks ({type(error).__name__}: {str(error).splitlines()[0]})"
+    if not same:
+        return "not compiled: the compiled networks' gradients differ from the plain ones"
+    _compile(method)
+    return "compiled networks, proven equal to the plain ones on one step"
+
+
+def _compile(method: Method) -> None:
+    for player in method.players:
+        for network in player.networks:
+            network.compile()
+
+
+def _moved(method: Method, batch: Any, precision: str) -> list[torch.Tensor]:
+    """Gradients of every update of one step, with the same random numbers."""
+    seed_step(0, 0, 0)
+    grads = []
+    for update in method.step(batch, Progress(0, 0, 1)):
+        parameters = update.player.parameters
+        with torch.autocast(next(iter(batch.values())).device.type, DTYPES[precision], enabled=precision != "fp32"):
+            grads += torch.autograd.grad(update.loss, parameters, allow_unused=True)
+    return [g.float() for g in grads if g is not None]

@@ -1,0 +1,61 @@
+"""How long, how big, how often: what every recipe lets the user choose about the run itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import UsageError, nearest
+
+
+def _choice(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"--{option} must be one of {', '.join(known)}; got '{value}'.{nearest(value, known)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The budget and the machine."""
+
+    minutes: float = 60.0
+    """Planned length of the training. Fixed at the start as a number of examples, from the measured speed."""
+    examples: int = 0
+    """Real examples to train on, over all processes. 0: as many as fit into `minutes`."""
+    batch: int = 64
+    """Examples per optimiser step, over all processes."""
+    accumulate: int = 1
+    """Split each process's batch into this many micro-batches, to save memory."""
+    ema: float = 0.05
+    """Half-life of the averaged (EMA) networks, as a fraction of the examples seen. 0: no averaging."""
+    seed: int = 0
+    """Everything random follows from this."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, mps; auto: the fastest there is."""
+    precision: str = "auto"
+    """fp32, bf16, or auto: whichever proves faster on this machine at the start."""
+    layout: str = "auto"
+    """contiguous, channels_last, or auto: whichever proves faster on this machine at the start."""
+    compile: bool = False
+    """Compile the networks with torch.compile; used only if it proves equal to the plain networks at the start."""
+    threads: int = 0
+    """Processor threads. 0: all cores, shared among the processes."""
+    save_minutes: float = 5.0
+    """Minutes between checkpoints."""
+    snapshots: int = 40
+    """Sample grids over the run, with the same latents every time."""
+    out: str = ""
+    """Folder of the run. Empty: the next free runs/NAME-001."""
+    log: tuple[str, ...] = ()
+    """Trackers beside the files: tensorboard, wandb, mlflow."""
+
+    def __post_init__(self) -> None:
+        for option, least in (("minutes", 0), ("examples", 0), ("batch", 1), ("accumulate", 1), ("threads", 0), ("snapshots", 1)):
+            if getattr(self, option) < least:
+                raise UsageError(f"--{option} must be at least {least}; got {getattr(self, option)}.")
+        if not self.minutes and not self.examples:
+            raise UsageError("--minutes 0 needs --examples: how long to train?")
+        if not 0 <= self.ema <= 1:
+            raise UsageError(f"--ema is a fraction of the examples seen, from 0 to 1; got {self.ema}. Usual: 0.05.")
+        if self.batch % self.accumulate:
+            raise UsageError(f"--accumulate {self.accumulate} does not divide --batch {self.batch}.")
+        _choice("precision", self.precision, ("auto", "fp32", "bf16"))
+        _choice("layout", self.layout, ("auto", "contiguous", "channels_last"))

@@ -1,0 +1,22 @@
+"""Values that change over a run, as functions of the fraction of the budget spent."""
+
+from __future__ import annotations
+
+import math
+
+from .method import Progress, Schedule
+
+
+def cosine(start: float, end: float) -> Schedule:
+    """Half a cosine from `start` to `end` over the planned budget."""
+    return lambda now: end + (start - end) * (1 + math.cos(math.pi * now.fraction)) / 2
+
+
+def linear(start: float, end: float) -> Schedule:
+    """A straight line from `start` to `end` over the planned budget."""
+    return lambda now: start + (end - start) * now.fraction
+
+
+def value(scheduled: float | Schedule, now: Progress) -> float:
+    """A number that may be a schedule, at this moment."""
+    return scheduled(now) if callable(scheduled) else scheduled

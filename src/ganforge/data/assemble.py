@@ -1,0 +1,183 @@
+"""From a source and the options to a finished image set with its report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from ganforge.core.errors import DataError, UsageError
+from ganforge.data import decode, plan, store
+from ganforge.data.decode import Look
+from ganforge.data.develop import Developed, develop
+from ganforge.data.imageset import ImageSet
+from ganforge.data.layout import arrange
+from ganforge.data.source import Arrays, Files, Skip, cores, digest, plain
+
+if TYPE_CHECKING:
+    from ganforge.data.images import Images
+
+CACHE_FROM = 2000
+"""Sources with more files than this are decoded once and kept in the cache."""
+
+
+def from_files(options: Images, source: Files, cache: Path) -> ImageSet:
+    """Decode a folder, zip or parquet set."""
+    total = len(source.names) + len(source.skipped) + (len(source.test.names) if source.test else 0)
+    files = arrange(source, options.labels)
+    look = _look(options)
+    made = _developed(files, look, options.size == "auto", options.colour == "auto", cache)
+    skipped = files.skipped + made.skipped
+    report: dict[str, Any] = {"path": options.path, "kind": files.kind, "files": total, "usable": len(made.pixels)}
+    report |= _skips(skipped) | made.facts
+    held = None
+    if files.test and len(files.test.names) > 1:
+        test = _developed(files.test, made.look, False, False, cache)
+        held = _held_out(test.pixels, files.test.labels, test.kept, files.classes)
+        report["held_out_skipped"] = len(files.test.skipped) + len(test.skipped)
+    labels = None if files.labels is None else files.labels[made.kept]
+    return _finish(options, made.pixels, labels, files.classes, report, files.notes, None, held)
+
+
+def from_arrays(options: Images, source: Arrays, cache: Path) -> ImageSet:
+    """Bring ready arrays to the wanted form."""
+    if options.labels not in ("auto", "none"):
+        raise UsageError(f"labels = {options.labels} is for folders and zips; {options.path} brings its own. Use auto or none.")
+    look, facts = _array_look(options, source)
+    report: dict[str, Any] = {"path": options.path, "kind": source.kind, "files": len(source.x), "usable": len(source.x)}
+    report |= _skips([]) | facts
+    y, names = source.y, source.classes
+    if options.labels == "none" or y is None:
+        y, names = None, ()
+    else:
+        y, names = _numbered(y, names)
+    pixels = _redrawn(source.x, look, cache)
+    held = None
+    if source.test is not None:
+        held = _held_out(_redrawn(source.test.x, look, cache), source.test.y if y is not None else None, None, names)
+    return _finish(options, pixels, y, names, report, source.notes, source.flip, held)
+
+
+def _look(options: Images) -> Look:
+    width, height = (8, 8) if options.size == "auto" else plan.parse_size(options.size)
+    return Look(width, height, 1 if options.colour == "grey" else 3, options.fit, options.alpha)
+
+
+def _developed(files: Files, look: Look, auto_size: bool, auto_colour: bool, cache: Path) -> Developed:
+    """Decoded files, out of the cache where they are worth keeping there."""
+    key = digest(str(store.VERSION), repr(asdict(look)), str(auto_size), str(auto_colour), *files.stamp)
+    large = len(files.names) > CACHE_FROM
+    found = store.recall(cache, key) if large else None
+    if found is None:
+        found = develop(files, look, auto_size, auto_colour, lambda shape: store.Block(shape, cache))
+        if large or found.file:
+            store.remember(cache, key, found)
+    return found
+
+
+def _array_look(options: Images, source: Arrays) -> tuple[Look, dict[str, Any]]:
+    """The form of ready arrays and the facts for the report."""
+    n, c, h, w = source.x.shape
+    look = _look(options)
+    facts: dict[str, Any] = {"size_why": f"{look.width}x{look.height}: as asked", "colour_why": "as asked"}
+    if options.size == "auto":
+        wide, high, facts["size_why"] = plan.choose_size([(w, h)])
+        look = replace(look, width=wide, height=high)
+    elif decode.too_small(w, h, look):
+        facts["size_why"] += f", but the images are {w}x{h}, so they are enlarged more than twice and stay blurred"
+    if options.colour == "auto":
+        grey = c == 1 or (c == 3 and plan.grey_by_pixels(source.x))
+        facts["colour_why"] = "grey: at least 99 % of the images hold no colour" if grey else "RGB: the images have colour"
+        look = replace(look, channels=1 if grey else 3)
+    facts["modes"] = {{1: "L", 3: "RGB", 4: "RGBA"}[c]: n}
+    facts["sizes"] = {"min": min(h, w), "median": min(h, w), "max": max(h, w), "different": 1}
+    return look, facts
+
+
+def _redrawn(x: NDArray[np.uint8], look: Look, cache: Path) -> NDArray[np.uint8]:
+    """(n, c, h, w) of any size and 1, 3 or 4 channels -> the look's."""
+    if x.shape[1:] == (look.channels, look.height, look.width):
+        # A mapped file stays on disk where memory is short; anything else is made writable and dense.
+        return x if isinstance(x, np.memmap) and not store.fits(x.shape) else np.array(x, order="C")
+    if x.shape[1:] == (3, look.height, look.width) and look.channels == 1:
+        return plan.to_grey(x)
+    room = store.Block((len(x), look.channels, look.height, look.width), cache)
+
+    def redraw(start: int) -> None:
+        for i in range(start, min(start + 256, len(x))):
+            one = x[i]
+            image = Image.fromarray(np.ascontiguousarray(one[0] if len(one) == 1 else one.transpose(1, 2, 0)))
+            room.array[i] = decode.pixels(decode.fitted(decode.flatten(image, look.alpha, look.channels), look))
+
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(redraw, range(0, len(x), 256)))
+    return room.array
+
+
+def _numbered(y: NDArray[np.int64], names: tuple[str, ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Class numbers as they are where every one has a name or they run from 0; else made contiguous, named by their number."""
+    kinds = np.unique(y)
+    if len(kinds) > max(2, len(y) // 2):
+        raise DataError(f"{len(kinds):,} different labels for {len(y):,} images: these are not classes. Ignore them: labels = none.")
+    if kinds[0] >= 0 and kinds[-1] < len(names):
+        return y, names
+    return np.searchsorted(kinds, y).astype(np.int64), tuple(names[k] if 0 <= k < len(names) else str(k) for k in kinds.tolist())
+
+
+def _held_out(
+    pixels: NDArray[np.uint8], labels: NDArray[np.int64] | None, kept: NDArray[np.int64] | None, names: tuple[str, ...]
+) -> ImageSet:
+    y = labels if labels is None or kept is None else labels[kept]
+    return ImageSet(torch.from_numpy(pixels), None if y is None else torch.from_numpy(y), names if y is not None else ())
+
+
+def _skips(skipped: Sequence[Skip]) -> dict[str, Any]:
+    return {
+        "skipped": [{"file": plain(s.file), "reason": s.reason} for s in skipped],
+        "reasons": dict(Counter(s.kind for s in skipped).most_common()),
+    }
+
+
+def _finish(
+    options: Images,
+    pixels: NDArray[np.uint8],
+    y: NDArray[np.int64] | None,
+    names: tuple[str, ...],
+    report: dict[str, Any],
+    notes: Sequence[str],
+    mirrored: bool | None,
+    held: ImageSet | None,
+) -> ImageSet:
+    """Checks that need the pixels, the last decisions, and the report of all of it."""
+    _, c, h, w = pixels.shape
+    if len(pixels) < 2:
+        raise DataError(f"{options.path} holds {len(pixels)} image; at least 2 are needed.")
+    if not any((pixels[i : i + 1024] != pixels[0]).any() for i in range(0, len(pixels), 1024)):
+        raise DataError(f"all {len(pixels):,} images of {options.path} are identical: there is no variation to learn.")
+    if options.crop >= min(h, w):
+        raise UsageError(f"crop must be smaller than the images, which are {w}x{h}; got {options.crop}.")
+    wanted = {"yes": True, "no": False}.get(options.flip)
+    flip = wanted if wanted is not None else mirrored if mirrored is not None else c == 3
+    counts = {} if y is None else dict(zip(names, np.bincount(y, minlength=len(names)).tolist(), strict=True))
+    report |= {
+        "size": [w, h],
+        "channels": c,
+        "fit": options.fit,
+        "flip": flip,
+        "flip_auto": wanted is None,
+        "crop": options.crop,
+        "class_counts": counts,
+        "duplicates": 0 if isinstance(pixels, np.memmap) else len(pixels) - len({hash(p.tobytes()) for p in pixels}),
+        "held_out": len(held) if held else 0,
+        "notes": list(notes),
+    }
+    labels = None if y is None else torch.from_numpy(np.ascontiguousarray(y))
+    return ImageSet(torch.from_numpy(pixels), labels, names, flip, options.crop, report, held)

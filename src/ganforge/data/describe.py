@@ -1,0 +1,79 @@
+"""What was found and decided, in lines that fit one screen."""
+
+from __future__ import annotations
+
+from ganforge.data.imageset import ImageSet
+
+MODES = {"L": "grey", "1": "black-and-white", "P": "palette", "LA": "grey with transparency", "RGBA": "RGB with transparency"}
+KINDS = {
+    "not an image": "not images",
+    "empty": "empty",
+    "no label": "without a label",
+    "unreadable": "unreadable",
+    "Git LFS pointer": "Git LFS pointers (run `git lfs pull`)",
+}
+
+
+def summary(image_set: ImageSet) -> list[str]:
+    """Lines on an image set: files, colours, classes, size and why, variation, memory."""
+    told = image_set.report
+    lines = [_files(image_set)]
+    met = _met(image_set)
+    lines += [met] if met else []
+    if image_set.labels is not None:
+        lines.append(_classes(image_set))
+    c, h, w = image_set.images.shape[1:]
+    fit = f" · other aspect ratios: {told['fit']}" if told.get("sizes", {}).get("different", 1) > 1 else ""
+    lines.append(f"{told.get('size_why', f'{w}x{h}')}{fit}")
+    lines.append(f"{told.get('colour_why', '')} · {_varied(image_set)}".removeprefix(" · "))
+    where = "in memory" if told.get("in_memory", True) else "on disk, mapped"
+    held = f" · held out {len(image_set.held_out):,}" if image_set.held_out else ""
+    lines.append(f"{len(image_set):,} images of {c}x{h}x{w}, {image_set.images.numel() / 1e6:,.1f} MB {where}{held}")
+    lines += [f"note: {n}" for n in told.get("notes", [])]
+    return lines
+
+
+def _files(image_set: ImageSet) -> str:
+    told = image_set.report
+    unit = "files" if told.get("kind") in ("folder", "zip") else "images"
+    text = f"{told.get('files', len(image_set)):,} {unit} · {told.get('usable', len(image_set)):,} usable"
+    held = len(image_set.held_out) if image_set.held_out and told.get("kind") in ("folder", "zip", "parquet") else 0
+    if held:
+        text += f" · {held:,} held out"
+    skipped = len(told.get("skipped", []))
+    if skipped:
+        why = ", ".join(f"{n:,} {KINDS.get(kind, kind)}" for kind, n in told["reasons"].items())
+        text += f" · {skipped:,} skipped ({why})"
+    return text
+
+
+def _met(image_set: ImageSet) -> str:
+    told = image_set.report
+    modes = told.get("modes", {})
+    parts = []
+    if modes:
+        parts.append(" / ".join(f"{MODES.get(m, m)} {n:,}" for m, n in modes.items()) + (" → RGB" if image_set.images.shape[1] == 3 else " → grey"))
+    for key, words in (("exif_rotated", "turned upright (EXIF)"), ("animated", "animated, first frame used"), ("duplicates", "exact duplicates")):
+        if told.get(key):
+            parts.append(f"{told[key]:,} {words}")
+    if told.get("extreme_aspect"):
+        parts.append(f"{told['extreme_aspect']:,} longer than 3:1")
+    return " · ".join(parts)
+
+
+def _classes(image_set: ImageSet) -> str:
+    counts = image_set.report.get("class_counts", {})
+    order = sorted(counts.items(), key=lambda item: -item[1])
+    head = f"{len(image_set.names)} class{'es' * (len(image_set.names) != 1)}"
+    if len(order) > 1 and order[0][1] == order[-1][1]:
+        names = ", ".join(name for name, _ in order[:10])
+        return f"{head}, {order[0][1]:,} images each: {names}{', ...' * (len(order) > 10)}"
+    if len(order) <= 8:
+        return f"{head}: " + ", ".join(f"{name} {n:,}" for name, n in order)
+    return f"{head}: " + ", ".join(f"{name} {n:,}" for name, n in order[:5]) + f", ... the rarest {order[-1][0]} {order[-1][1]:,}"
+
+
+def _varied(image_set: ImageSet) -> str:
+    told = image_set.report
+    flips = f"mirrored at random{' (auto; flip = no for text and signs)' * bool(told.get('flip_auto'))}" if image_set.flip else "never mirrored"
+    return flips + (f", shifted by up to {image_set.crop} pixels" if image_set.crop else "")

@@ -1,0 +1,175 @@
+"""All the files of a source to one block of pixels: headers first, then the decisions, then decoding on every processor."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median_low
+from typing import Any, BinaryIO, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ganforge.core.errors import DataError
+from ganforge.data.decode import Look, Probe, Unusable, picture, probe
+from ganforge.data.plan import choose_size, grey_by_mode, grey_by_pixels, to_grey
+from ganforge.data.source import Files, Skip, cores
+from ganforge.data.store import Block
+
+log = logging.getLogger("ganforge.data")
+CHUNK = 32
+T = TypeVar("T")
+
+
+@dataclass
+class Developed:
+    """The result: pixels (n, c, h, w), which file each is, and what was met."""
+
+    pixels: NDArray[np.uint8]
+    kept: NDArray[np.int64]
+    """Position of every image in the source's names."""
+    look: Look
+    skipped: list[Skip] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    """JSON-able: modes, sizes, exif_rotated, animated, extreme_aspect, size_why, colour_why."""
+    file: Path | None = None
+    """Where the pixels lie, if they are on disk rather than in memory."""
+
+
+def develop(files: Files, look: Look, auto_size: bool, auto_colour: bool, block: Callable[[tuple[int, ...]], Block]) -> Developed:
+    """Decode everything. `look` is final but for the size (auto_size) and the channels (auto_colour).
+
+    `block` makes room for the pixels. Raises DataError where fewer than two images are usable.
+    """
+    with _quiet_bombs():
+        probes, skipped = _headers(files)
+        good = [i for i, p in enumerate(probes) if p]
+        known = [p for p in probes if p]
+        _enough(files, len(good), skipped)
+        look, facts, undecided = _decide(look, known, auto_size, auto_colour)
+        room = block((len(good), look.channels, look.height, look.width))
+        try:
+            done, more, rotated, animated = _decode(files, good, look, room.array)
+            skipped += more
+            _enough(files, int(done.sum()), skipped)
+            pixels = room.keep(done)
+            if undecided and grey_by_pixels(pixels):
+                look, facts["colour_why"] = replace(look, channels=1), "grey: at least 99 % of the images hold no colour"
+                pixels = to_grey(pixels, in_place=room.path is not None)
+        except BaseException:
+            room.drop()
+            raise
+    kept = np.array(good, np.int64)[done]
+    facts |= _measures([p for p, ok in zip(known, done, strict=True) if ok])
+    facts |= {"exif_rotated": rotated, "animated": animated}
+    return Developed(pixels, kept, look, skipped, facts, room.path)
+
+
+def _headers(files: Files) -> tuple[list[Probe | None], list[Skip]]:
+    skipped: list[Skip] = []
+    probes: list[Probe | None] = []
+    for i, (found, reason) in enumerate(_each(files, range(len(files.names)), lambda _, s: probe(s), "looked at")):
+        probes.append(found)
+        if found is None:
+            skipped.append(Skip(files.names[i], reason))
+    return probes, skipped
+
+
+def _decide(look: Look, known: Sequence[Probe], auto_size: bool, auto_colour: bool) -> tuple[Look, dict[str, Any], bool]:
+    facts: dict[str, Any] = {"size_why": f"{look.width}x{look.height}: as asked", "colour_why": "as asked"}
+    if auto_size:
+        width, height, facts["size_why"] = choose_size([(p.width, p.height) for p in known])
+        look = replace(look, width=width, height=height)
+    if not auto_colour:
+        return look, facts, False
+    grey = grey_by_mode([p.mode for p in known])
+    facts["colour_why"] = "grey: at least 99 % of the files are grey" if grey else "RGB: the images have colour"
+    return replace(look, channels=1 if grey else 3), facts, not grey
+
+
+def _decode(files: Files, good: Sequence[int], look: Look, out: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], list[Skip], int, int]:
+    done = np.zeros(len(good), np.bool_)
+    skipped: list[Skip] = []
+    rotated = animated = 0
+
+    def into(place: int, stream: BinaryIO) -> tuple[bool, bool]:
+        got = picture(stream, look)
+        out[place] = got.pixels
+        return got.rotated, got.animated
+
+    for place, (found, reason) in enumerate(_each(files, good, into, "decoded")):
+        if found is None:
+            skipped.append(Skip(files.names[good[place]], reason))
+        else:
+            done[place] = True
+            rotated += found[0]
+            animated += found[1]
+    return done, skipped, rotated, animated
+
+
+def _each(files: Files, which: Sequence[int], work: Callable[[int, BinaryIO], T], verb: str) -> Iterator[tuple[T | None, str]]:
+    """work(place, stream) for every file, in order, on all processors; None and the reason where it cannot be used."""
+
+    def chunk(start: int) -> list[tuple[T | None, str]]:
+        return [one(place) for place in range(start, min(start + CHUNK, len(which)))]
+
+    def one(place: int) -> tuple[T | None, str]:
+        try:
+            with files.open(which[place]) as stream:
+                return work(place, stream), ""
+        except Unusable as reason:
+            return None, str(reason)
+        except PermissionError:
+            return None, "unreadable: permission denied"
+        except FileNotFoundError:
+            return None, "unreadable: it went away meanwhile"
+        except Exception as error:  # a damaged archive member raises whatever its decompressor does
+            return None, f"unreadable: {' '.join(str(error).split())[:120] or type(error).__name__}"
+
+    told = time.monotonic()
+    pool = ThreadPoolExecutor(max(2, min(cores(), 16)))
+    try:
+        done = 0
+        for results in pool.map(chunk, range(0, len(which), CHUNK)):
+            yield from results
+            done += len(results)
+            if time.monotonic() - told > 10:
+                told = time.monotonic()
+                log.info("%s %s of %s images", verb, f"{done:,}", f"{len(which):,}")
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _enough(files: Files, usable: int, skipped: Sequence[Skip]) -> None:
+    if usable >= 2:
+        return
+    reasons = Counter(s.kind for s in [*files.skipped, *skipped])
+    told = ", ".join(f"{n:,} {kind}" for kind, n in reasons.most_common(4))
+    first = "".join(f"\n  {s.file}: {s.reason}" for s in [*files.skipped, *skipped][:5])
+    raise DataError(f"{usable} of {len(files.names):,} files can be used as images, at least 2 are needed ({told or 'no others seen'}).{first}")
+
+
+def _measures(known: Sequence[Probe]) -> dict[str, Any]:
+    shorts, longs = [min(p.width, p.height) for p in known], [max(p.width, p.height) for p in known]
+    return {
+        "modes": dict(Counter(p.mode for p in known).most_common()),
+        "sizes": {"min": min(shorts), "median": median_low(shorts), "max": max(longs), "different": len({(p.width, p.height) for p in known})},
+        "extreme_aspect": sum(long > 3 * short for short, long in zip(shorts, longs, strict=True)),
+    }
+
+
+@contextmanager
+def _quiet_bombs() -> Iterator[None]:
+    """Pillow's warning on large headers is not wanted: such files are refused with a reason of our own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged EXIF and TIFF tags
+        yield

@@ -1,0 +1,152 @@
+"""The images of a run in memory, and the endless, resumable stream of batches made of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganforge.core.errors import UsageError
+from ganforge.data.spec import DataSpec
+
+
+@dataclass(eq=False)
+class ImageSet:
+    """Images with their classes, if any, and how batches vary them."""
+
+    images: Tensor
+    """(n, c, h, w) uint8, in memory or mapped from a file."""
+    labels: Tensor | None = None
+    """(n,) int64, or None."""
+    names: tuple[str, ...] = ()
+    """Class names in the order of their numbers."""
+    flip: bool = False
+    """Whether batches mirror every other image at random."""
+    crop: int = 0
+    """Random shift of batches in pixels."""
+    report: dict[str, Any] = field(default_factory=dict)
+    """JSON-able: files, usable, skipped, reasons, modes, sizes, class_counts, duplicates, notes and more."""
+    held_out: ImageSet | None = None
+    """The test part, treated alike but never varied, where the source has one."""
+
+    @property
+    def spec(self) -> DataSpec:
+        """What a network may know of these images."""
+        classes = 0 if self.labels is None else len(self.names)
+        return DataSpec(tuple(self.images.shape[1:]), classes, self.names if classes else (), len(self.images))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hex digits that change with any pixel, label, or the flip and crop options."""
+        whole = hashlib.sha256(repr((tuple(self.images.shape), self.names, self.flip, self.crop)).encode())
+        for part in self.images.split(4096):
+            whole.update(part.contiguous().numpy())
+        if self.labels is not None:
+            whole.update(self.labels.contiguous().numpy())
+        return whole.hexdigest()[:32]
+
+    def batches(
+        self, size: int, *, seed: int, start: int = 0, rank: int = 0, world: int = 1, device: str | torch.device = "cpu"
+    ) -> Iterator[dict[str, Tensor]]:
+        """Endless batches {"x": (n, c, h, w) float32 in [-1, 1], "y": (n,) int64 if labelled} from step `start` on.
+
+        `size` is the batch over all `world` processes; this one (`rank`) gets its contiguous n = size / world part. Step s covers
+        positions [s size, (s + 1) size) of an endless row of permutations f(seed, epoch), and its flips and shifts are f(seed, step),
+        so a run that starts at s sees what an uninterrupted one would. The global random state is neither read nor changed.
+        Raises UsageError where size, start, rank and world do not fit together.
+        """
+        if size < 1 or size % world:
+            raise UsageError(f"the batch must divide over {world} processes; got {size}. Nearest: {max(1, round(size / world)) * world}.")
+        if start < 0 or not 0 <= rank < world:
+            raise UsageError(f"start must be at least 0 and rank from 0 to {world - 1}; got start {start} and rank {rank}.")
+        return self._stream(size, seed, start, slice(rank * (size // world), (rank + 1) * (size // world)), torch.device(device))
+
+    def _stream(self, size: int, seed: int, start: int, mine: slice, device: torch.device) -> Iterator[dict[str, Tensor]]:
+        order = Order(len(self.images), seed)
+        near = device.type != "cpu" and _room(self.images.numel(), device)
+        images = self.images.to(device) if near else self.images
+        labels = None if self.labels is None else self.labels.to(device)
+        step = start
+        while True:
+            rows = order.positions(step * size + mine.start, mine.stop - mine.start)
+            flips, shifts = variation(size, seed, step, self.flip, self.crop)
+            x = images[rows.to(images.device)].to(device)
+            x = varied(x, None if flips is None else flips[mine].to(device), None if shifts is None else shifts[mine].to(device))
+            batch = {"x": x.float().div_(127.5).sub_(1)}
+            if labels is not None:
+                batch["y"] = labels[rows.to(device)]
+            yield batch
+            step += 1
+
+
+class Order:
+    """An endless row of permutations of n examples, one an epoch, each a function of (seed, epoch) alone."""
+
+    def __init__(self, n: int, seed: int) -> None:
+        self.n, self.seed = n, seed
+        self.known: dict[int, Tensor] = {}
+
+    def positions(self, first: int, count: int) -> Tensor:
+        """Examples (count,) at positions first, first + 1, ... of the row."""
+        parts = []
+        while count > 0:
+            epoch, offset = divmod(first, self.n)
+            take = min(count, self.n - offset)
+            parts.append(self.epoch(epoch)[offset : offset + take])
+            first, count = first + take, count - take
+        return torch.cat(parts)
+
+    def epoch(self, number: int) -> Tensor:
+        """The permutation (n,) of one epoch; the latest few are kept."""
+        if number not in self.known:
+            self.known = {k: v for k, v in self.known.items() if k == number - 1}
+            self.known[number] = torch.randperm(self.n, generator=generator(self.seed, "order", number))
+        return self.known[number]
+
+
+def generator(seed: int, purpose: str, number: int) -> torch.Generator:
+    """A random generator that is a function of its arguments alone."""
+    mixed = hashlib.sha256(f"{seed}/{purpose}/{number}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(mixed[:8], "little") >> 1)
+
+
+def variation(size: int, seed: int, step: int, flip: bool, crop: int) -> tuple[Tensor | None, Tensor | None]:
+    """Flips (size,) bool and shifts (size, 2) from -crop to crop of a whole batch over all processes."""
+    if not flip and not crop:
+        return None, None
+    draw = generator(seed, "variation", step)
+    flips = torch.rand(size, generator=draw) < 0.5
+    shifts = torch.randint(-crop, crop + 1, (size, 2), generator=draw)
+    return flips if flip else None, shifts if crop else None
+
+
+def varied(x: Tensor, flips: Tensor | None, shifts: Tensor | None) -> Tensor:
+    """(n, c, h, w) -> the same, shifted by (n, 2) pixels down and right with reflected borders, then mirrored where flips (n,) says so."""
+    if shifts is not None:
+        n, _, h, w = x.shape
+        rows = _reflected(torch.arange(h, device=x.device) - shifts[:, :1], h)
+        columns = _reflected(torch.arange(w, device=x.device) - shifts[:, 1:], w)
+        each = torch.arange(n, device=x.device)[:, None, None]
+        x = x.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+    if flips is not None:
+        x = torch.where(flips[:, None, None, None], x.flip(3), x)
+    return x
+
+
+def _reflected(index: Tensor, side: int) -> Tensor:
+    index = index.abs()
+    return torch.where(index >= side, 2 * (side - 1) - index, index)
+
+
+def _room(size: int, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return False
+    return 3 * size <= torch.cuda.mem_get_info(device)[0]

@@ -1,0 +1,64 @@
+"""From a path to a source: look at what is there and call the reader that knows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganforge.core.errors import DataError, UsageError
+from ganforge.data.read import arrays, cifar, files, idx, parquet
+from ganforge.data.source import Arrays, Files
+
+LABEL_SHEETS = (".csv", ".tsv", ".json", ".txt")
+
+
+def read(path: Path) -> Files | Arrays:
+    """The source at `path`, which exists. Raises DataError or UsageError where nothing of ours can read it."""
+    try:
+        return _folder(path) if path.is_dir() else _file(path)
+    except PermissionError as error:
+        raise DataError(f"{error.filename or path} cannot be read: permission denied.") from error
+
+
+def _folder(path: Path) -> Files | Arrays:
+    listing = files.walk(path)
+    names = listing.names
+    if pieces := [n for n in names if n.lower().endswith(".parquet")]:
+        if not any(n.lower().endswith(files.USUAL) for n in names):
+            return parquet.read([path / n for n in pieces])
+    if idx.belongs(names):
+        return idx.read_folder(path, names)
+    if cifar.belongs(names):
+        return cifar.read_folder(path, names)
+    return files.folder(path, listing)
+
+
+def _file(path: Path) -> Files | Arrays:
+    if not path.is_file():
+        raise DataError(f"{path} is neither a file nor a folder.")
+    with open(path, "rb") as stream:
+        head = stream.read(512)
+    name = path.name.lower()
+    if not head:
+        raise DataError(f"{path} is empty (0 bytes).")
+    if name.endswith((".npz", ".npy")):
+        return arrays.read(path)
+    if head.startswith(b"PK"):
+        return files.archive(path)
+    if head.startswith(b"PAR1"):
+        return parquet.read([path])
+    if name.endswith((".tar.gz", ".tgz", ".tar")):
+        return cifar.read_tar(path, str(path))
+    if head.startswith(b"\x1f\x8b") or idx.looks_like(head):
+        return idx.read_file(path)
+    if name.endswith(".bin"):
+        return cifar.read_file(path)
+    raise _cannot(path, name)
+
+
+def _cannot(path: Path, name: str) -> Exception:
+    reads = "a folder of images, .zip, .npz, .npy, idx(.gz), CIFAR .bin or .tar.gz, .parquet"
+    if name.endswith(files.USUAL):
+        return UsageError(f"{path} is one image. Give the folder that holds all of them: {path.parent}")
+    if name.endswith(LABEL_SHEETS):
+        return UsageError(f"{path} is a list, not images. Give the folder of the images, and this file as labels.")
+    return DataError(f"{path} is of no kind that is read here. Expected: {reads}.")

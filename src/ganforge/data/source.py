@@ -1,0 +1,123 @@
+"""What a reader hands over: encoded files still to be decoded, or arrays that are images already."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_FILE = 256 * 2**20
+"""Bytes that one encoded image may have; larger files are skipped."""
+
+
+class Skip(NamedTuple):
+    """A file that is not used, and why. What comes before the colon of `reason` is its kind."""
+
+    file: str
+    reason: str
+
+    @property
+    def kind(self) -> str:
+        return self.reason.split(":", 1)[0]
+
+
+@dataclass
+class Files:
+    """Encoded images: `open(i)` gives the bytes of `names[i]` as a stream."""
+
+    kind: str
+    """"folder", "zip" or "parquet"."""
+    names: list[str]
+    """Paths inside the source with forward slashes, in natural order."""
+    open: Callable[[int], BinaryIO]
+    stamp: Sequence[str]
+    """One text per file that changes when the file does (size and time)."""
+    skipped: list[Skip] = field(default_factory=list)
+    """What was refused before any decoding."""
+    sheets: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
+    """Label files lying inside the source: path -> read it."""
+    labels: NDArray[np.int64] | None = None
+    """Class of every file where the format itself knows it (parquet)."""
+    classes: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    """Sentences on how the source was understood."""
+    test: Files | None = None
+    close: Callable[[], None] = lambda: None
+
+    def subset(self, keep: Sequence[int]) -> Files:
+        """The same source with only these files; nothing is skipped yet and no test part hangs on it."""
+        kept, inner = list(keep), self.open
+        labels = None if self.labels is None else self.labels[kept]
+        names, stamp = [self.names[i] for i in kept], [self.stamp[i] for i in kept]
+        return replace(self, names=names, stamp=stamp, labels=labels, open=lambda i: inner(kept[i]), skipped=[], test=None)
+
+
+@dataclass
+class Arrays:
+    """Images that need no decoding: x (n, c, h, w) uint8 with c 1, 3 or 4, y (n,) int64."""
+
+    kind: str
+    x: NDArray[np.uint8]
+    y: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    test: Arrays | None = None
+    flip: bool | None = None
+    """Whether mirrored images look right; None where nobody knows."""
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key under which img2 comes before img10."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((0, int(p), "") if p.isdecimal() and p.isascii() else (1, 0, p.casefold()) for p in parts) + ((2, 0, name),)
+
+
+def plain(name: str | Path) -> str:
+    """A file name that is safe in a log: undecodable bytes, control and direction characters are escaped."""
+    text = str(name).encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def hidden(path: str) -> bool:
+    """Whether any part of the path is what systems leave behind: dot files, Thumbs.db, __MACOSX."""
+    return any(p.startswith(".") or p.lower() in {"thumbs.db", "desktop.ini", "__macosx"} for p in path.split("/"))
+
+
+def digest(*parts: str) -> str:
+    """First 32 hex digits of the sha256 of some texts."""
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part.encode("utf-8", "surrogatepass") + b"\0")
+    return whole.hexdigest()[:32]
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_memory() -> int:
+    """Bytes of RAM that can be had without swapping."""
+    try:
+        with open("/proc/meminfo") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (ValueError, OSError, AttributeError):
+        return 4 * 2**30
+
+
+def cache_folder(given: Path | None = None) -> Path:
+    """Where downloads and decoded images are kept: the argument, else $GANFORGE_CACHE, else ~/.cache/ganforge."""
+    return Path(given or os.environ.get("GANFORGE_CACHE") or Path.home() / ".cache" / "ganforge").expanduser()

@@ -1,0 +1,152 @@
+"""Room for decoded pixels: memory where they fit, else a file; and a cache so that large folders are decoded once."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import math
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganforge.core.errors import StorageError
+from ganforge.data.decode import Look
+from ganforge.data.source import Skip, available_memory
+
+if TYPE_CHECKING:
+    from ganforge.data.develop import Developed
+
+log = logging.getLogger("ganforge.data")
+SHARE = 0.4
+"""Part of the free memory that the images may take."""
+MOST_KEPT = 8
+"""Decoded sets that stay in the cache; the least recently used ones go."""
+VERSION = 1
+"""Raised when decoding changes, so that old caches are not taken for new ones."""
+
+
+def fits(shape: tuple[int, ...]) -> bool:
+    """Whether bytes of this shape may live in memory."""
+    return math.prod(shape) <= SHARE * available_memory()
+
+
+class Block:
+    """An array of bytes of the given shape, in memory or in a file of the cache folder that has no final name yet."""
+
+    def __init__(self, shape: tuple[int, ...], cache: Path) -> None:
+        self.path: Path | None = None
+        self.array: NDArray[np.uint8]
+        if fits(shape):
+            self.array = np.zeros(shape, np.uint8)
+            return
+        need = math.prod(shape)
+        folder = _folder(cache)
+        if shutil.disk_usage(folder).free < need * 1.05:
+            raise StorageError(f"the images take {need / 2**30:.1f} GB, more than the memory, and {folder} has no room for them either. {_HINT}")
+        self.path = folder / f"{uuid.uuid4().hex}.part"
+        try:
+            self.array = np.lib.format.open_memmap(self.path, "w+", np.uint8, shape)
+        except OSError as error:
+            raise _storage(error, folder) from error
+
+    def keep(self, which: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """The examples marked in `which` (n,), moved together in place."""
+        if which.all():
+            return self.array
+        places = np.flatnonzero(which)
+        for start in range(0, len(places), 256):
+            part = places[start : start + 256]
+            self.array[start : start + len(part)] = self.array[part]
+        return self.array[: len(places)]
+
+    def drop(self) -> None:
+        """Give the room back."""
+        if self.path:
+            self.path.unlink(missing_ok=True)
+
+
+def remember(cache: Path, key: str, made: Developed) -> None:
+    """Put a decoded set into the cache. A full or read-only disk is only logged: the set itself is in hand."""
+    path = _paths(cache, key)
+    try:
+        folder = _folder(cache)
+        if made.file:
+            os.replace(made.file, path[0])
+        else:
+            _write(path[0], lambda part: np.save(part, made.pixels))
+        meta = {
+            "look": asdict(made.look),
+            "count": len(made.pixels),
+            "kept": made.kept.tolist(),
+            "skipped": made.skipped,
+            "facts": made.facts,
+        }
+        _write(path[1], lambda part: part.write_text(json.dumps(meta)))
+        for old in sorted(folder.glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True)[MOST_KEPT:]:
+            old.unlink(missing_ok=True)
+            old.with_suffix(".npy").unlink(missing_ok=True)
+        for left in folder.glob("*.part*"):  # of runs that were killed while decoding
+            if time.time() - left.stat().st_mtime > 2 * 86400:
+                left.unlink(missing_ok=True)
+    except (OSError, StorageError) as error:
+        log.warning("decoded images could not be cached, so the next start decodes again: %s", error)
+
+
+def recall(cache: Path, key: str) -> Developed | None:
+    """The decoded set of this key, if the cache has it whole."""
+    from ganforge.data.develop import Developed
+
+    pixels_path, meta_path = _paths(cache, key)
+    try:
+        meta = json.loads(meta_path.read_text())
+        look, count = Look(**meta["look"]), int(meta["count"])
+        mapped = np.load(pixels_path, mmap_mode="c", allow_pickle=False)
+        if len(mapped) < count or mapped.shape[2:] != (look.height, look.width) or mapped.dtype != np.uint8:
+            return None
+        pixels = mapped[:count, : look.channels]
+        os.utime(meta_path)
+        whole = np.array(pixels) if fits(pixels.shape) else pixels
+        skipped = [Skip(str(file), str(reason)) for file, reason in meta["skipped"]]
+        return Developed(whole, np.array(meta["kept"], np.int64), look, skipped, meta["facts"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+
+
+_HINT = "Choose a smaller size, or set GANFORGE_CACHE to a folder on a larger disk."
+
+
+def _folder(cache: Path) -> Path:
+    folder = cache / "decoded"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _storage(error, folder) from error
+    return folder
+
+
+def _paths(cache: Path, key: str) -> tuple[Path, Path]:
+    return cache / "decoded" / f"{key}.npy", cache / "decoded" / f"{key}.json"
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    """Write under a passing name and rename, so that nobody ever sees half a file."""
+    part = path.with_name(f"{uuid.uuid4().hex}.part{path.suffix}")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _storage(error: OSError, folder: Path) -> StorageError:
+    why = "the disk is full" if error.errno == errno.ENOSPC else str(error.strerror or error)
+    return StorageError(f"{folder} cannot be written: {why}. {_HINT}")

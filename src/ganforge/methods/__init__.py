@@ -1,0 +1,1 @@
+"""The step files: training algorithms as the papers' boxes state them."""

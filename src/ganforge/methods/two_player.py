@@ -1,0 +1,117 @@
+"""One generator against one discriminator: GAN, cGAN, DCGAN, LSGAN, WGAN(-GP), DRAGAN, SNGAN, R3GAN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..core.method import Batch, Method, Player, Progress, Schedule, Update
+from ..core.schedule import value
+from ..losses import Pair, smooth
+from ..penalties import PenaltyFunction, Sample
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A penalty on the discriminator."""
+
+    of: PenaltyFunction
+    weight: float | Schedule
+    every: int = 1
+    """Applied on every k-th step with k times the weight (lazy regularisation, StyleGAN2, arXiv:1912.04958, sec. 3.1)."""
+    share: float = 1.0
+    """Share of the batch it looks at."""
+
+
+class TwoPlayer(Method):
+    """Networks are called as `generator(z, y)` and `discriminator(x, y)`; `y` is None without labels.
+
+    latent: n -> z (n, z). pack: the discriminator judges so many examples of one kind at once, stacked along channels,
+    so it must take pack * c channels (PacGAN, Lin et al., 2018, arXiv:1712.04086). label_smoothing: see `losses.smooth`.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        *,
+        latent: Callable[[int], Tensor],
+        loss: Pair,
+        optimizer: Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer],
+        penalties: Sequence[Penalty] = (),
+        critic_steps: int = 1,
+        constrain: Callable[[nn.Module], None] | None = None,
+        schedule: Callable[[Progress], Mapping[str, Any]] | None = None,
+        label_smoothing: float = 0.0,
+        pack: int = 1,
+    ) -> None:
+        super().__init__()
+        self.generator, self.discriminator = generator, discriminator
+        self.latent, self.penalties, self.critic_steps, self.pack = latent, penalties, critic_steps, pack
+        self.loss = smooth(loss, label_smoothing) if label_smoothing else loss
+        self.d = Player("discriminator", [discriminator], optimizer(list(discriminator.parameters())), constrain, schedule)
+        self.g = Player("generator", [generator], optimizer(list(generator.parameters())), None, schedule)
+        self.players = [self.d, self.g]
+
+    def step(self, batch: Batch, now: Progress) -> Iterator[Update]:
+        x, y = batch["x"], batch.get("y")
+
+        def judge(sample: Sample) -> Tensor:
+            return self.discriminator(sample, y)
+
+        with torch.no_grad():
+            fake = self.packed(self.generator(self.latent(len(x)), y))
+        real = self.packed(x)
+        on_real, on_fake = judge(real), judge(fake)
+        penalty, sizes = self.penalty(real, fake, y, now)
+        yield Update(self.d, self.loss.d(on_real, on_fake).mean() + penalty, verdict(on_real, on_fake) | sizes)
+
+        if (now.step + 1) % self.critic_steps == 0:
+            on_fake = judge(self.packed(self.generator(self.latent(len(x)), y)))
+            with torch.no_grad():
+                on_real = judge(real) if self.loss.relativistic else None
+            yield Update(self.g, self.loss.g(on_fake, on_real).mean())
+
+    def penalty(self, real: Tensor, fake: Tensor, y: Tensor | None, now: Progress) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of the penalties that are due now, a scalar, and each one's unweighted mean by name."""
+        total, sizes = real.new_zeros(()), {}
+        for penalty in self.penalties:
+            if now.step % penalty.every == 0:
+                n = max(1, round(len(real) * penalty.share))
+                labels = y if y is None else y[:n]
+                size = penalty.of(lambda sample, labels=labels: self.discriminator(sample, labels), real[:n], fake[:n]).mean()
+                total = total + value(penalty.weight, now) * penalty.every * size
+                sizes[f"penalty/{penalty.of.__name__}"] = size
+        return total, sizes
+
+    def packed(self, x: Tensor) -> Tensor:
+        """(n, c, ...) -> (n / pack, pack * c, ...)."""
+        if self.pack == 1:
+            return x
+        if len(x) % self.pack:
+            raise ValueError(f"a batch of {len(x)} cannot be packed by {self.pack}: choose a batch that it divides.")
+        return x.reshape(len(x) // self.pack, self.pack * x.shape[1], *x.shape[2:])
+
+    @property
+    def exports(self) -> Mapping[str, nn.Module]:
+        return {"generator": self.generator}
+
+
+def verdict(on_real: Tensor, on_fake: Tensor) -> dict[str, Tensor]:
+    """Mean logits, and the share of each side that falls on its own side of their midpoint.
+
+    The midpoint, not 0, because the level of a Wasserstein or relativistic critic means nothing.
+    """
+    on_real, on_fake = on_real.detach(), on_fake.detach()
+    real, fake = on_real.mean(), on_fake.mean()
+    middle = (real + fake) / 2
+    return {
+        "logits/real": real,
+        "logits/fake": fake,
+        "accuracy/real": (on_real > middle).float().mean(),
+        "accuracy/fake": (on_fake < middle).float().mean(),
+    }

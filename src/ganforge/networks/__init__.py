@@ -1,0 +1,1 @@
+"""Networks: blocks shared by all, and a package for each modality."""

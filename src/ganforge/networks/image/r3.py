@@ -1,0 +1,143 @@
+"""Residual networks without normalisation layers, after R3GAN (Huang et al., 2024, arXiv:2501.05441, sec. 4), for any size.
+
+Own code from the published facts: bottleneck blocks with a leaky ReLU after each of the first two convolutions, the last
+convolution starting at zero, variance kept by the initial weights alone, bilinear resampling, a learnt basis in
+place of the first feature map, no tanh. Two departures for CPUs: dense 3x3 convolutions (group=0) where the paper
+groups 16 channels, and pixels folded into channels (patch=2), so that no block works at full resolution.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_shuffle, pixel_unshuffle
+
+from ..conditioning import WAYS_IN_DISCRIMINATORS, Join, JoinMap, Projection, check_ways
+from .grid import grid
+
+
+class Block(nn.Module):
+    """x + 1x1(lrelu(3x3(lrelu(1x1(x))))), wider inside by `expansion`: (n, c, h, w) -> (n, c, h, w). The identity at the start."""
+
+    def __init__(self, channels: int, expansion: int, group: int, depth: int) -> None:
+        super().__init__()
+        inner = channels * expansion
+        self.narrow = nn.Conv2d(channels, inner, 1)
+        self.spatial = nn.Conv2d(inner, inner, 3, padding=1, groups=_groups(inner, group))
+        self.widen = nn.Conv2d(inner, channels, 1, bias=False)
+        gain = math.sqrt(2 / (1 + 0.2**2)) * depth**-0.25  # Fixup's L^(-1/(2m-2)) for m = 3 layers (arXiv:1901.09321)
+        _start(self.narrow, gain)
+        _start(self.spatial, gain)
+        nn.init.zeros_(self.widen.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = leaky_relu(self.narrow(x), 0.2)
+        return x + self.widen(leaky_relu(self.spatial(h), 0.2))
+
+
+class Generator(nn.Module):
+    """z (n, z), y (n,) -> image (n, c, h, w), about [-1, 1], not clamped.
+
+    `width` channels at the highest resolution that has blocks (the image's, divided by `patch`), doubled at every
+    halving up to `cap` times; `blocks` blocks per resolution.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        z: int,
+        width: int = 32,
+        classes: int = 0,
+        condition: str = "concat",
+        *,
+        blocks: int = 1,
+        expansion: int = 1,
+        group: int = 0,
+        cap: int = 8,
+        patch: int = 1,
+    ) -> None:
+        super().__init__()
+        check_ways(condition, ("concat",), "r3.Generator")
+        self.grid, self.size = grid(*shape[1:]), shape[1:]
+        self.join = Join(classes, z)
+        self.patch = patch
+        widths = _widths(width, self.grid.doublings - patch.bit_length() + 1, cap)[::-1]
+        self.basis = nn.Parameter(torch.randn(widths[0], self.grid.height, self.grid.width))
+        self.stem = _start(nn.Linear(z + self.join.extra, widths[0], bias=False))
+        depth = blocks * len(widths)
+        self.stages = nn.ModuleList(nn.Sequential(*(Block(w, expansion, group, depth) for _ in range(blocks))) for w in widths)
+        self.changes = nn.ModuleList(_change(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.head = _start(_pixels(widths[-1], shape[0] * patch**2, patch))
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        h = self.basis * self.stem(self.join(z, y))[:, :, None, None]
+        h = self.stages[0](h)
+        for change, stage in zip(self.changes, self.stages[1:], strict=True):
+            h = stage(interpolate(change(h), scale_factor=2, mode="bilinear"))
+        return self.grid.crop(pixel_shuffle(self.head(h), self.patch), *self.size)
+
+
+class Discriminator(nn.Module):
+    """Image (n, c, h, w), y (n,) -> logits (n,): the generator's mirror image."""
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        width: int = 32,
+        classes: int = 0,
+        condition: str = "projection",
+        *,
+        blocks: int = 1,
+        expansion: int = 1,
+        group: int = 0,
+        cap: int = 8,
+        patch: int = 1,
+    ) -> None:
+        super().__init__()
+        check_ways(condition, WAYS_IN_DISCRIMINATORS, "r3.Discriminator")
+        self.grid = grid(*shape[1:])
+        self.join = JoinMap(classes if condition == "concat" else 0, *shape[1:])
+        self.patch = patch
+        widths = _widths(width, self.grid.doublings - patch.bit_length() + 1, cap)
+        depth = blocks * len(widths)
+        self.stem = _start(_pixels((shape[0] + self.join.extra) * patch**2, widths[0], patch))
+        self.stages = nn.ModuleList(nn.Sequential(*(Block(w, expansion, group, depth) for _ in range(blocks))) for w in widths)
+        self.changes = nn.ModuleList(_change(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        last = widths[-1]
+        self.pool = _start(nn.Conv2d(last, last, (self.grid.height, self.grid.width), groups=last, bias=False))
+        self.head = Projection(last, classes if condition == "projection" else 0)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        h = self.stages[0](self.stem(pixel_unshuffle(self.grid.pad(self.join(x, y)), self.patch)))
+        for change, stage in zip(self.changes, self.stages[1:], strict=True):
+            h = stage(change(avg_pool2d(h, 2)))
+        return self.head(self.pool(h).flatten(1), y)
+
+
+def _widths(width: int, halvings: int, cap: int) -> list[int]:
+    """Channels from full resolution down."""
+    return [width * min(2**i, cap) for i in range(halvings + 1)]
+
+
+def _change(a: int, b: int) -> nn.Module:
+    return nn.Identity() if a == b else _start(nn.Conv2d(a, b, 1, bias=False))
+
+
+def _pixels(a: int, b: int, patch: int) -> nn.Module:
+    """To or from pixels: 1x1 as in the paper; 3x3 where pixels are folded, so that neighbouring patches agree."""
+    return nn.Conv2d(a, b, 1) if patch == 1 else nn.Conv2d(a, b, 3, padding=1)
+
+
+def _groups(channels: int, group: int) -> int:
+    """Number of groups that holds `group` channels each; 1 (dense) where that does not divide."""
+    return channels // group if group and channels % group == 0 else 1
+
+
+def _start(layer: nn.Module, gain: float = 1.0) -> nn.Module:
+    """Weights N(0, (gain / sqrt(fan in))^2), biases 0."""
+    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(layer.weight[0].numel()))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,74 @@
+"""Every published GAN we reproduce: one file, one frozen dataclass each. This table is all the registry there is.
+
+Nothing here imports torch until a recipe is asked for, so that listing them is instant.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import UsageError, nearest
+
+NAMES = {
+    "auto": "Auto",
+    "gan": "GAN",
+    "cgan": "CGAN",
+    "dcgan": "DCGAN",
+    "lsgan": "LSGAN",
+    "wgan": "WGAN",
+    "wgan-gp": "WGANGP",
+    "dragan": "DRAGAN",
+    "sngan": "SNGAN",
+    "r3gan": "R3GAN",
+}
+
+
+def find(name: str, trusted: Collection[str] | None = None) -> type:
+    """The recipe class of that name, or of 'path/to/file.py:Name'. Raises UsageError with the nearest name.
+
+    trusted: see core/ref.py; None means that the user typed the name.
+    """
+    if ":" in name:
+        from ..core import ref
+
+        return ref.resolve(name, importlib.import_module(__name__), type, trusted)
+    key = name.lower().replace("_", "-")
+    if key not in NAMES:
+        raise UsageError(
+            f"'{name}' is not a recipe.{nearest(name, NAMES)} `gan list recipes` shows all {len(NAMES)}; "
+            f"your own works too: path/to/file.py:Name"
+        )
+    return getattr(importlib.import_module(f".{_file(key)}", __name__), NAMES[key])
+
+
+def name_of(recipe: type) -> str:
+    """The inverse of `find`."""
+    from ..core import ref
+
+    ours = {kind: name for name, kind in NAMES.items()}
+    if recipe.__module__.startswith(f"{__name__}."):
+        return ours[recipe.__name__]
+    return ref.name(recipe, importlib.import_module(__name__))
+
+
+def headings() -> dict[str, str]:
+    """Name -> first line of each recipe's file."""
+    folder = Path(__file__).parent
+    docs = {name: ast.get_docstring(ast.parse((folder / f"{_file(name)}.py").read_text())) for name in NAMES}
+    return {name: (doc or "").splitlines()[0] for name, doc in docs.items()}
+
+
+def _file(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def __getattr__(attribute: str) -> Any:
+    """`from ganforge.recipes import DCGAN`."""
+    names = {kind: name for name, kind in NAMES.items()}
+    if attribute not in names:
+        raise AttributeError(f"module 'ganforge.recipes' has no attribute '{attribute}'")
+    return find(names[attribute])

@@ -1,0 +1,129 @@
+"""What all recipes of one generator against one discriminator have in common: the options, and how they become a method.
+
+A recipe is a subclass with other defaults. Every option works in every recipe, so that methods can be mixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import FunctionType
+from typing import Annotated, Any
+
+from .. import constraints, losses, penalties
+from ..core.errors import UsageError
+from ..core.method import Progress
+from ..core.optim import optimizer
+from ..core.recipe import Named
+from ..core.run import Run
+from ..core.schedule import cosine
+from ..data.images import Images
+from ..data.spec import DataSpec
+from ..methods.two_player import Penalty, TwoPlayer
+from ..networks import image
+from ..networks.latent import Normal
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoPlayerRecipe:
+    """One generator, one discriminator, images."""
+
+    data: Images
+    networks: Annotated[image.Networks, Named(image)] = image.dcgan
+    """The pair of networks."""
+    z: int = 128
+    """Length of the latent vector."""
+    width: int = 64
+    """Channels of the generator next to the image; networks double them as resolution halves."""
+    d_width: int = 0
+    """The same for the discriminator. 0: as the generator."""
+    condition: str = "concat"
+    """How the generator learns the class, where there are labels: concat, norm."""
+    d_condition: str = "projection"
+    """How the discriminator learns the class: projection, concat."""
+    loss: Annotated[losses.Pair, Named(losses)] = losses.logistic
+    """Adversarial loss."""
+    penalty: tuple[Annotated[FunctionType, Named(penalties)], ...] = ()
+    """Penalties on the discriminator."""
+    penalty_weight: float = 1.0
+    """Weight of each penalty at the start."""
+    penalty_end: float = 1.0
+    """Weight at the end of the budget, as a fraction of the one at the start; a half cosine between."""
+    penalty_every: int = 1
+    """Apply penalties on every k-th step only, k times as strong."""
+    penalty_share: float = 1.0
+    """Share of the batch that penalties look at."""
+    label_smoothing: float = 0.0
+    """Treat real examples as real with this much less than certainty."""
+    pack: int = 1
+    """Show the discriminator so many images at once (PacGAN): a cure for mode collapse. Unconditional only."""
+    critic_steps: int = 1
+    """Discriminator updates per generator update."""
+    clip: float = 0.0
+    """Clip the discriminator's weights to this absolute value. 0: do not."""
+    optimizer: str = "Adam"
+    """Any optimiser of torch.optim."""
+    lr: float = 2e-4
+    """Learning rate of both players at the start."""
+    lr_end: float = 1.0
+    """Learning rate at the end of the budget, as a fraction of the one at the start; a half cosine between."""
+    beta1: float = 0.5
+    """Adam's first-moment decay."""
+    beta2: float = 0.999
+    """Adam's second-moment decay at the start."""
+    beta2_end: float = 0.0
+    """The same at the end of the budget; a half cosine between. 0: as at the start."""
+    run: Run = field(default_factory=Run)
+
+    def __post_init__(self) -> None:
+        for name in ("z", "width", "critic_steps", "penalty_every", "pack"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}.")
+        for name in ("lr", "penalty_share"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"--{name.replace('_', '-')} must be positive; got {getattr(self, name)}.")
+        if self.run.batch // self.run.accumulate % self.pack:
+            raise UsageError(f"--pack {self.pack} does not divide the batch of {self.run.batch // self.run.accumulate}.")
+        if self.label_smoothing and self.loss.relativistic:
+            raise UsageError("--label-smoothing needs a loss with labels (logistic, least_squares); a relativistic loss compares pairs.")
+
+    def dataset(self) -> Any:
+        return self.data.load()
+
+    def method(self, spec: DataSpec) -> TwoPlayer:
+        """Build networks and players for this data. Raises UsageError for sizes or ways the networks do not know."""
+        if spec.classes and self.pack > 1:
+            raise UsageError("--pack needs a discriminator without classes: add --labels none.")
+        pair, channels = self.pair(spec), spec.shape[0] * self.pack
+        try:
+            generator = pair.generator(spec.shape, self.z, self.width, spec.classes, self.condition)
+            discriminator = pair.discriminator(
+                (channels, *spec.shape[1:]), self.d_width or self.width, spec.classes, self.d_condition
+            )
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        weight = cosine(self.penalty_weight, self.penalty_weight * self.penalty_end)
+        return TwoPlayer(
+            generator.to(spec.device),
+            discriminator.to(spec.device),
+            latent=Normal(self.z, spec.device),
+            loss=self.loss,
+            optimizer=optimizer(self.optimizer, self.lr, (self.beta1, self.beta2)),
+            penalties=[Penalty(p, weight, self.penalty_every, self.penalty_share) for p in self.penalty],
+            critic_steps=self.critic_steps,
+            constrain=constraints.weight_clipping(self.clip) if self.clip else None,
+            schedule=self.schedule,
+            label_smoothing=self.label_smoothing,
+            pack=self.pack,
+        )
+
+    def pair(self, spec: DataSpec) -> image.Networks:
+        """The networks for this data; recipes with options of their own for them override this."""
+        return self.networks
+
+    def schedule(self, now: Progress) -> Mapping[str, Any]:
+        """The optimiser's options at this moment."""
+        options: dict[str, Any] = {"lr": cosine(self.lr, self.lr * self.lr_end)(now)}
+        if self.beta2_end:
+            options["betas"] = (self.beta1, cosine(self.beta2, self.beta2_end)(now))
+        return options

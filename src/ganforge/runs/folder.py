@@ -1,0 +1,103 @@
+"""Where a run keeps its files.
+
+runs/photos-001/
+  recipe.json  plan.json  environment.json  data_report.json   what was asked, decided, found
+  reals.png  samples/fakes_000000012345.png                    the data; the same latents all run long
+  metrics.jsonl  metrics.csv  plots/*.svg  report.html  log.txt
+  best/  model.safetensors  config.json  README.md             averaged weights: what is shared and loaded
+  ckpt/                                                        everything: what resuming uses
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.checkpoint import replace_file
+from ..core.errors import CheckpointError, StorageError, UsageError
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One run's folder."""
+
+    path: Path
+
+    def json(self, name: str) -> dict[str, Any]:
+        """The content of a JSON file of the run. Raises CheckpointError if it is missing or damaged."""
+        try:
+            return json.loads((self.path / name).read_text())
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{self.path} has no {name}: it is not a run of Ganforge, or it was stopped before it began.") from error
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"{self.path / name} is damaged: {error}.") from error
+
+    def write_json(self, name: str, content: Any) -> None:
+        replace_file(self.path / name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def history(self) -> list[dict[str, Any]]:
+        """The readings of the run so far, oldest first."""
+        return list(_lines(self.path / "metrics.jsonl"))
+
+    def forget_after(self, seen: int) -> None:
+        """Drop readings from `seen` on: they come again when a run is resumed from before them."""
+        path = self.path / "metrics.jsonl"
+        if any(line["seen"] >= seen for line in _lines(path)) or path.exists() and not path.read_bytes().endswith(b"\n"):
+            kept = [json.dumps(line) + "\n" for line in _lines(path) if line["seen"] < seen]
+            replace_file(path, "".join(kept).encode())
+
+
+def create(out: str, data_name: str) -> Folder:
+    """A new, empty run folder: `out`, or the next free runs/<data>-001. Raises UsageError if `out` holds a run already."""
+    try:
+        if out:
+            path = Path(out).expanduser()
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise UsageError(
+                    f"--out {path} exists and is not empty. To continue that run: gan resume {path}; else choose another folder."
+                )
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path = _next_free(Path("runs"), data_name)
+        (path / "samples").mkdir()
+    except OSError as error:
+        if isinstance(error, UsageError):
+            raise
+        raise StorageError(f"the run folder could not be made: {error}.") from error
+    return Folder(path)
+
+
+def open_run(path: str | Path) -> Folder:
+    """The folder of an existing run. Raises CheckpointError, naming the runs that are there, if it is none."""
+    folder = Path(path).expanduser()
+    if not (folder / "recipe.json").is_file():
+        there = sorted(str(p.parent) for p in (folder if folder.is_dir() else Path("runs")).glob("*/recipe.json"))
+        raise CheckpointError(f"{folder} is not a run. Runs here: {', '.join(there) or 'none yet; start one with: gan train DATA'}.")
+    return Folder(folder)
+
+
+def _next_free(root: Path, data_name: str) -> Path:
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data_name).stem or "run").strip("-.") or "run"
+    taken = [int(m[1]) for p in root.glob(f"{stem}-*") if (m := re.fullmatch(re.escape(stem) + r"-(\d+)", p.name))]
+    number = max(taken, default=0)
+    while True:  # another run may take the number between the look and the leap
+        number += 1
+        path = root / f"{stem}-{number:03d}"
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            continue
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    if path.exists():
+        for line in path.read_text().splitlines():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                return  # the last line of a run that was killed while it wrote

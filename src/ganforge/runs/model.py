@@ -1,0 +1,134 @@
+"""A trained model: loaded from a folder of safetensors and JSON, used as an object. Loading never executes code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from .. import __version__
+from ..core import recipe as recipes_json
+from ..core.checkpoint import replace_file, storable
+from ..core.errors import CheckpointError, UsageError, nearest
+from ..core.machine import pick_device
+from ..data.spec import DataSpec
+from ..recipes import find
+from . import sampling
+from .grid import to_pil
+
+FORMAT = 1
+
+
+class Model:
+    """A trained generator. `spec` says what it draws: shape (c, h, w), classes and their names."""
+
+    def __init__(self, method: Any, networks: Mapping[str, nn.Module], spec: DataSpec, facts: Mapping[str, Any]) -> None:
+        self.spec, self.facts = spec, dict(facts)
+        self.networks = {name: network.eval().requires_grad_(False) for name, network in networks.items()}
+        self._method = method
+
+    def generate(
+        self, seeds: Sequence[int] = range(16), classes: str | int | Sequence[str | int] | None = None, output: str = "pil"
+    ) -> list[Image.Image] | Tensor:
+        """Draw one image a seed: the same seed gives the same image whatever is drawn beside it.
+
+        classes: a name or number for all, or one for each seed; None: each seed draws its own. output "pil": a list of
+        PIL images; "tensor": (n, c, h, w) fp32 in [-1, 1]. Raises UsageError for an unknown class, a bad seed or output.
+        """
+        if output not in ("pil", "tensor"):
+            raise UsageError(f"output must be 'pil' or 'tensor'; got '{output}'.")
+        seeds = list(seeds)
+        if not seeds or not all(isinstance(s, int) and 0 <= s < 2**63 for s in seeds):
+            raise UsageError("seeds are whole numbers from 0 to 2^63 - 1, at least one of them.")
+        z, y = sampling.starts(self._method, seeds, self.spec.classes, self._classes(classes, len(seeds)))
+        drawn = sampling.images(self.networks["generator"], z, y)
+        return drawn if output == "tensor" else to_pil(drawn)
+
+    def to(self, device: str) -> Model:
+        """Move the networks: 'cpu', 'cuda', ... Returns the model."""
+        for network in self.networks.values():
+            network.to(pick_device(device))
+        return self
+
+    def _classes(self, wanted: str | int | Sequence[str | int] | None, n: int) -> list[int] | None:
+        if wanted is None:
+            return None
+        if not self.spec.classes:
+            raise UsageError("this model knows no classes: it was trained without labels.")
+        each = [wanted] * n if isinstance(wanted, str | int) else list(wanted)
+        if len(each) != n:
+            raise UsageError(f"give one class, or one for each of the {n} seeds; got {len(each)}.")
+        return [self._class(w) for w in each]
+
+    def _class(self, wanted: str | int) -> int:
+        text = str(wanted)
+        if text in self.spec.names:
+            return self.spec.names.index(text)
+        if text.isdigit() and int(text) < self.spec.classes:
+            return int(text)
+        known = self.spec.names or tuple(str(i) for i in range(self.spec.classes))
+        raise UsageError(f"'{text}' is not a class of this model.{nearest(text, known)} It has: {', '.join(known[:40])}.")
+
+
+def write(folder: Path, recipe: Mapping[str, Any], networks: Mapping[str, nn.Module], card: str, facts: Mapping[str, Any]) -> None:
+    """Write model.safetensors, config.json and README.md into `folder`, each whole or not at all.
+
+    `recipe` is the content of recipe.json. The config names the weights it belongs to by their sha256.
+    """
+    import hashlib
+
+    folder.mkdir(exist_ok=True)
+    weights = save(storable({f"{name}.{key}": value for name, net in networks.items() for key, value in net.state_dict().items()}))
+    config = {"format": FORMAT, "ganforge": __version__, "sha256": hashlib.sha256(weights).hexdigest(), **facts}
+    config |= {key: recipe[key] for key in ("recipe", "fields", "spec")}
+    replace_file(folder / "model.safetensors", weights)
+    replace_file(folder / "config.json", (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode())
+    replace_file(folder / "README.md", card.encode())
+
+
+def load(path: str | Path, *, code: Collection[str] = (), device: str = "cpu") -> Model:
+    """Load a model from a run folder, its best/ folder, or any copy of that folder.
+
+    code: .py files of one's own that the model's recipe names and that may be run; without it no file of the
+    model can make Python run anything. Raises CheckpointError if the folder holds no model or it is damaged.
+    """
+    folder = Path(path).expanduser()
+    folder = folder / "best" if (folder / "best").is_dir() else folder
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        weights = load_file(folder / "model.safetensors")
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path} holds no model (expected {folder / 'config.json'} and model.safetensors). A run writes them at its first checkpoint."
+        ) from error
+    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
+        raise CheckpointError(f"the model in {folder} is damaged: {error}.") from error
+    method, spec = build(config, code)
+    networks = method.exports
+    try:
+        for name, network in networks.items():
+            network.load_state_dict({k.removeprefix(f"{name}."): v for k, v in weights.items() if k.startswith(f"{name}.")})
+    except RuntimeError as error:
+        raise CheckpointError(f"the weights in {folder} do not fit the networks its config.json describes: {error}") from error
+    return Model(method, networks, spec, config).to(device)
+
+
+def build(config: Mapping[str, Any], code: Collection[str] = ()) -> tuple[Any, DataSpec]:
+    """The untrained method that a recipe.json or config.json describes, on the CPU, and its data spec."""
+    try:
+        if config["format"] > FORMAT:
+            raise CheckpointError(f"made by a newer Ganforge (format {config['format']}; this one reads {FORMAT}). Please upgrade.")
+        saved = config["spec"]
+        spec = DataSpec(tuple(saved["shape"]), saved["classes"], tuple(saved["names"]), saved["count"])
+        recipe = recipes_json.rebuild(find(config["recipe"], code), config["fields"], code)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"config.json lacks or garbles {error}: it was not written by Ganforge.") from error
+    with torch.random.fork_rng(devices=[]):  # building draws weights that are replaced at once
+        return recipe.method(spec), spec

@@ -1,0 +1,40 @@
+"""Ctrl-C and SIGTERM ask for a clean stop: finish the step, save, leave. A second Ctrl-C leaves at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Stop:
+    """Whether to stop, and the exit code that says why: 130 after Ctrl-C, 143 after SIGTERM."""
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+
+    def __call__(self) -> bool:
+        return self.exit_code != 0
+
+
+@contextmanager
+def listening() -> Iterator[Stop]:
+    """Listen while the block runs. Outside the main thread nothing can be listened to, and the flag stays down."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(number: int, _frame: object) -> None:
+        if stop() and number == signal.SIGINT:
+            os._exit(130)  # asked twice; checkpoints are atomic, so nothing is torn
+        stop.exit_code = 128 + number
+
+    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,216 @@
+"""Start a run, or continue one: data, recipe and machine brought together, then the training loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import __version__
+from ..core import machine, parallel
+from ..core import recipe as recipes_json
+from ..core.errors import CheckpointError, UsageError
+from ..core.method import Method
+from ..core.train import train as train_loop
+from ..data.describe import summary
+from ..recipes import find, name_of
+from . import folder as folders
+from . import model, report, signals
+from .environment import environment
+from .folder import Folder
+from .grid import grid, save_png
+from .live import Voice, duration
+from .observe import SAMPLES, Observer
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What `train` and `resume` return."""
+
+    folder: Path
+    seen: int
+    total: int
+    exit_code: int = 0
+    """0; 130 or 143 if Ctrl-C or SIGTERM stopped it (after saving)."""
+
+    @property
+    def finished(self) -> bool:
+        return self.seen >= self.total
+
+    def model(self) -> model.Model:
+        """The trained model: averaged weights, ready to generate."""
+        return model.load(self.folder)
+
+    def history(self) -> list[dict[str, Any]]:
+        """The readings of the run, oldest first: {"seen": ..., "seconds": ..., "generator/loss": ...}."""
+        return Folder(self.folder).history()
+
+
+def train(data: str | Path, recipe: Any = "auto", *, dry_run: bool = False, **options: Any) -> TrainedRun:
+    """Train a model on `data`: a folder, zip, npz, idx, CIFAR or parquet source of images, or a built-in name.
+
+    recipe: a name (`gan list recipes`), 'file.py:Name', or a recipe object, whose data path is then replaced. options: any
+    option of the recipe by its flat name, as on the command line: minutes=10, size="64", lr=1e-4, loss="hinge",
+    out="runs/mine". Unknown ones raise UsageError with the nearest known name. Stops cleanly at Ctrl-C, saving first.
+    """
+    kind = find(recipe) if isinstance(recipe, str) else recipe
+    from ..data.images import Images
+
+    start = kind(data=Images(path=str(data))) if isinstance(kind, type) else kind
+    options = {"path": str(data), **{key: value for key, value in options.items()}}
+    return launch(recipes_json.override(start, options), dry_run=dry_run)
+
+
+def launch(recipe: Any, *, dry_run: bool = False) -> TrainedRun:
+    """Plan and train a recipe object; with `dry_run`, only look, plan and say so."""
+    with parallel.processes(machine.pick_device(recipe.run.device)) as device, torch.random.fork_rng(devices=[]):
+        rank, world = parallel.world()
+        voice = Voice(quiet=rank > 0)
+        machine.use_threads(recipe.run.threads)
+        if world > 1 and not recipe.run.out:
+            raise UsageError("with several processes give them a common folder: --out runs/NAME.")
+        data = recipe.dataset()
+        spec = dataclasses.replace(data.spec, device=str(device))
+        for line in summary(data):
+            voice.say(line)
+        recipe, plan = _plan(recipe, data, spec, device)
+        for note in plan["notes"]:
+            voice.say(f"Plan    {note}")
+        if dry_run:
+            voice.say("dry run: nothing was trained or written.")
+            return TrainedRun(Path(), 0, recipe.run.examples)
+        folder = folders.create(recipe.run.out, recipe.data.path) if rank == 0 else Folder(Path(recipe.run.out))
+        content = {"format": model.FORMAT, "ganforge": __version__, "recipe": name_of(type(recipe))}
+        content |= {"fields": recipes_json.describe(recipe), "spec": _plain_spec(spec)}
+        if rank == 0:
+            voice.keep(folder.path / "log.txt")
+            folder.write_json("plan.json", plan)
+            folder.write_json("environment.json", environment())
+            folder.write_json("data_report.json", {**data.report, "summary": summary(data), "fingerprint": data.fingerprint})
+            save_png(_reals(data), folder.path / "reals.png")
+            folder.write_json("recipe.json", content)  # last: its presence makes the folder a run
+        parallel.barrier()
+        return _go(recipe, data, spec, folder, content, device, voice)
+
+
+def resume(path: str | Path, *, code: Collection[str] = ()) -> TrainedRun:
+    """Continue a run exactly where its last checkpoint stands, as if it had never stopped.
+
+    code: one's own .py files that the run names and that may be run. Raises CheckpointError if the folder is no run, its
+    checkpoints are damaged, or the data changed since.
+    """
+    folder = folders.open_run(path)
+    content = folder.json("recipe.json")
+    recipe = recipes_json.rebuild(find(content["recipe"], code), content["fields"], code)
+    with parallel.processes(machine.pick_device(recipe.run.device)) as device, torch.random.fork_rng(devices=[]):
+        voice = Voice(quiet=parallel.world()[0] > 0)
+        voice.keep(folder.path / "log.txt")
+        machine.use_threads(recipe.run.threads)
+        data = recipe.dataset()
+        before = folder.json("data_report.json").get("fingerprint")
+        if data.fingerprint != before:
+            raise CheckpointError(
+                f"the data at {recipe.data.path} changed since the run began (fingerprint {data.fingerprint[:8]}, was {str(before)[:8]}). "
+                f"Bring it back to resume exactly, or start a new run: gan train {recipe.data.path}"
+            )
+        return _go(recipe, data, dataclasses.replace(data.spec, device=str(device)), folder, content, device, voice)
+
+
+def _plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, dict[str, Any]]:
+    """The recipe with everything decided, and the plan: notes, speed, sizes."""
+    notes: list[str] = []
+    if hasattr(recipe, "plan"):
+
+        def measure(candidate: Any) -> float:
+            run = dataclasses.replace(candidate.run, precision="fp32", layout="channels_last")
+            method = candidate.method(spec)
+            machine.layout(method, run.layout)
+            return machine.speed(method, data, run, device, seconds=0.7)
+
+        recipe, notes = recipe.plan(spec, measure)
+    run, rate, more = machine.settle(lambda: recipe.method(spec), data, recipe.run, device)
+    recipe = dataclasses.replace(recipe, run=run)
+    method = recipe.method(spec)
+    sizes = {player.name: sum(p.numel() for p in player.parameters) for player in method.players}
+    notes = [
+        f"recipe {name_of(type(recipe))} · {'x'.join(map(str, spec.shape[:0:-1]))} · batch {run.batch} · "
+        + " + ".join(f"{count / 1e6:.2f} M {name}" for name, count in sizes.items())
+        + (f" · {spec.classes} classes" if spec.classes else "")
+        + f" · {torch.get_num_threads()} threads · {device}",
+        *notes,
+        *more,
+        f"about {duration(run.examples / rate)} at {rate:,.0f} images/s",
+    ]
+    return recipe, {"notes": notes, "images_per_second": round(rate, 1), "parameters": sizes}
+
+
+def _go(recipe: Any, data: Any, spec: Any, folder: Folder, content: dict, device: torch.device, voice: Voice) -> TrainedRun:
+    run = recipe.run
+    method = _build(recipe, spec)
+    if run.compile:
+        batch = next(data.batches(run.batch, seed=run.seed, device=str(device)))
+        voice.say(f"Plan    {machine.compile_networks(method, lambda: _build(recipe, spec), batch, device, run.precision)}")
+    voice.say(f"run     {folder.path}   (Ctrl-C saves and stops; continue: gan resume {folder.path})")
+    with _alone(folder), signals.listening() as stop:
+        observer = Observer(folder, method, content, voice) if parallel.world()[0] == 0 else None
+        try:
+            now = train_loop(method, data, run, folder=folder.path, device=device, watcher=observer, stop=stop)
+        finally:
+            voice.close()
+            if observer:
+                observer.close()
+    if now.seen >= now.total:
+        voice.say(f"done    {now.seen:,} images · open {folder.path / 'report.html'}")
+        voice.say(f"next    gan generate {folder.path} --seeds 0-63")
+    else:
+        voice.say(f"stopped at {now.seen:,} of {now.total:,} images, saved. Continue exactly: gan resume {folder.path}")
+    if parallel.world()[0] == 0:
+        report.write(folder.path)
+    return TrainedRun(folder.path, now.seen, now.total, stop.exit_code)
+
+
+def _build(recipe: Any, spec: Any) -> Method:
+    """The method with its first weights, a function of the run's seed alone, in the chosen layout."""
+    torch.manual_seed(recipe.run.seed)
+    method = recipe.method(spec)
+    method.to(spec.device)
+    machine.layout(method, recipe.run.layout)
+    return method
+
+
+@contextmanager
+def _alone(folder: Folder) -> Iterator[None]:
+    """Hold the folder's lock; two trainings in one folder would tear each other's files. The system frees it if we die."""
+    if parallel.world()[0] > 0:
+        yield
+        return
+    with (folder.path / "RUNNING.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"another training is running in {folder.path}. Wait for it, or stop it with Ctrl-C there.") from error
+        yield
+    (folder.path / "RUNNING.lock").unlink(missing_ok=True)
+
+
+def _reals(data: Any) -> Any:
+    """A grid of real images, laid out as the fakes will be: by class where there are classes."""
+    classes = data.spec.classes
+    columns = classes if 2 <= classes <= 12 else 8
+    count = min(SAMPLES // columns * columns, len(data.images))
+    if not classes or columns != classes:
+        order = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(0))[:count]
+    else:
+        of = [(data.labels == c).nonzero().flatten() for c in range(classes)]
+        order = torch.stack([of[i % classes][i // classes % max(len(of[i % classes]), 1)] for i in range(count) if len(of[i % classes])])
+    return grid(data.images[order], columns=columns)
+
+
+def _plain_spec(spec: Any) -> dict[str, Any]:
+    return {"shape": list(spec.shape), "classes": spec.classes, "names": list(spec.names), "count": spec.count}
