@@ -13,7 +13,7 @@ RECIPE = {
     "fields": {"data": {"path": "/home/jo/private/pets"}, "run": {"batch": 64, "seed": 0}, "width": 32},
 }  # fmt: skip
 PLAN = {"notes": ["Width 32: fits 2 cores."], "parameters": {"generator": 640000}}
-STATUS = {"folder": "runs/pets-001", "seen": 300000, "seconds": 300.0, "metrics": {"kid": 0.04123}}
+STATUS = {"folder": "runs/pets-001", "seen": 300000, "total": 400000, "seconds": 300.0, "metrics": {"kid": 0.04123}}
 
 
 def test_card_tells_what_the_files_know():
@@ -30,6 +30,8 @@ def test_card_tells_what_the_files_know():
         "AI-generated",
     ):
         assert fact in card
+    assert "\n# pets-001\n" in card and "300,000 of 400,000 planned" in card
+    assert "\n# pets: generated\n" in model_card(RECIPE, PLAN, {})
     assert "Source: pets" in card and "/home/jo" not in card
 
 

@@ -101,6 +101,7 @@ def test_hostile_names_appear_as_text_everywhere(folder):
     assert page.text.count("alert('x')") >= 7  # class, path, plan note, cpu, summary, skipped, counts
     assert "alert('x')" not in page.script
     assert page.open == []
+    assert "60 files were skipped" in page.text and "… and 10 more" in page.text
 
 
 def test_every_embedded_image_decodes_and_is_described(folder):

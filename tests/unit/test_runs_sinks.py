@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -106,14 +107,8 @@ def test_an_unknown_name_is_refused_before_any_sink_opens(tmp_path):
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow"])
 def test_a_missing_package_names_the_install_command(name, tmp_path, monkeypatch):
-    real = builtins.__import__
-
-    def without(module, *args, **kwargs):
-        if module.split(".")[0] in ("tensorboardX", "wandb", "mlflow") or module == "torch.utils.tensorboard":
-            raise ModuleNotFoundError(f"No module named '{module}'", name=module)
-        return real(module, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    for module in ("torch.utils.tensorboard", "tensorboardX", "wandb", "mlflow"):
+        monkeypatch.setitem(sys.modules, module, None)  # importing it now raises, installed or not
     with pytest.raises(UsageError, match=r'pip install "ganforge\[track\]"'):
         open_sinks([name], tmp_path, {})
 
@@ -128,3 +123,11 @@ def test_tensorboard_writes_numbers_and_pictures_once_per_name(tmp_path):
     assert not opened[0].disabled
     content = b"".join(path.read_bytes() for path in (tmp_path / "tensorboard").iterdir())
     assert b"generator/loss" in content and b"samples" in content and b"PNG" in content
+
+
+def test_mlflow_without_a_place_to_write_says_what_to_set(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(entities=SimpleNamespace(Metric=None)))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match="MLFLOW_TRACKING_URI="):
+        open_sinks(["mlflow"], tmp_path, {})

@@ -58,10 +58,11 @@ def speed(method: Method, data: Data, run: Run, device: torch.device, seconds: f
         if device.type == "cuda":
             torch.cuda.synchronize()
         steps += 1
-        took = took + time.perf_counter() - began if steps else 0.0
-        if parallel.any_process(took > 10 * seconds):
+        # All processes go by the clock of the first, or they would leave this loop at different steps and wait for ever.
+        took = parallel.same_everywhere(took + time.perf_counter() - began if steps else 0.0)
+        if took > 10 * seconds:
             break
-    return parallel.same_everywhere(run.batch * max(steps, 1) / took) if took else 0.0
+    return run.batch * steps / took
 
 
 def settle(make: Callable[[], Method], data: Data, run: Run, device: torch.device) -> tuple[Run, float, list[str]]:

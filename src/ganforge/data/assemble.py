@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganforge.core.errors import DataError, UsageError
-from ganforge.data import decode, plan, store
+from ganforge.data import builtin, decode, plan, store
 from ganforge.data.decode import Look
 from ganforge.data.develop import Developed, develop
 from ganforge.data.imageset import ImageSet
@@ -42,7 +42,8 @@ def from_files(options: Images, source: Files, cache: Path) -> ImageSet:
     if files.test and len(files.test.names) > 1:
         test = _developed(files.test, made.look, False, False, cache)
         held = _held_out(test.pixels, files.test.labels, test.kept, files.classes)
-        report["held_out_skipped"] = len(files.test.skipped) + len(test.skipped)
+        if lost := len(files.test.skipped) + len(test.skipped):
+            files.notes.append(f"{lost:,} files of the held-out part skipped")
     labels = None if files.labels is None else files.labels[made.kept]
     return _finish(options, made.pixels, labels, files.classes, report, files.notes, None, held)
 
@@ -54,15 +55,20 @@ def from_arrays(options: Images, source: Arrays, cache: Path) -> ImageSet:
     look, facts = _array_look(options, source)
     report: dict[str, Any] = {"path": options.path, "kind": source.kind, "files": len(source.x), "usable": len(source.x)}
     report |= _skips([]) | facts
-    y, names = source.y, source.classes
-    if options.labels == "none" or y is None:
-        y, names = None, ()
-    else:
-        y, names = _numbered(y, names)
-    pixels = _redrawn(source.x, look, cache)
-    held = None
+    x, y, names, held = source.x, None, source.classes, None
+    if options.labels == "auto" and source.y is not None:
+        x, y, names = _classed(source, names)
+        if len(x) < len(source.x):
+            report |= {"usable": len(x)} | _skips(
+                [Skip(f"image {i}", "no label: its class is negative") for i in np.flatnonzero(source.y < 0)]
+            )
     if source.test is not None:
-        held = _held_out(_redrawn(source.test.x, look, cache), source.test.y if y is not None else None, None, names)
+        test_x, test_y = source.test.x, None
+        if y is not None and source.test.y is not None:
+            test_x, test_y, _ = _classed(source.test, source.classes, like=source.y)
+        if len(test_x):
+            held = _held_out(_redrawn(test_x, look, cache), test_y, None, names)
+    pixels = _redrawn(x, look, cache)
     return _finish(options, pixels, y, names, report, source.notes, source.flip, held)
 
 
@@ -95,7 +101,8 @@ def _array_look(options: Images, source: Arrays) -> tuple[Look, dict[str, Any]]:
         facts["size_why"] += f", but the images are {w}x{h}, so they are enlarged more than twice and stay blurred"
     if options.colour == "auto":
         grey = c == 1 or (c == 3 and plan.grey_by_pixels(source.x))
-        facts["colour_why"] = "grey: at least 99 % of the images hold no colour" if grey else "RGB: the images have colour"
+        why = "grey: as the data is" if c == 1 else "grey: at least 99 % of the images hold no colour"
+        facts["colour_why"] = why if grey else "RGB: the images have colour"
         look = replace(look, channels=1 if grey else 3)
     facts["modes"] = {{1: "L", 3: "RGB", 4: "RGBA"}[c]: n}
     facts["sizes"] = {"min": min(h, w), "median": min(h, w), "max": max(h, w), "different": 1}
@@ -105,8 +112,9 @@ def _array_look(options: Images, source: Arrays) -> tuple[Look, dict[str, Any]]:
 def _redrawn(x: NDArray[np.uint8], look: Look, cache: Path) -> NDArray[np.uint8]:
     """(n, c, h, w) of any size and 1, 3 or 4 channels -> the look's."""
     if x.shape[1:] == (look.channels, look.height, look.width):
-        # A mapped file stays on disk where memory is short; anything else is made writable and dense.
-        return x if isinstance(x, np.memmap) and not store.fits(x.shape) else np.array(x, order="C")
+        if isinstance(x, np.memmap):  # it stays on disk where memory is short
+            return np.array(x, order="C") if store.fits(x.shape) else x
+        return np.require(x, requirements=["C", "W"])
     if x.shape[1:] == (3, look.height, look.width) and look.channels == 1:
         return plan.to_grey(x)
     room = store.Block((len(x), look.channels, look.height, look.width), cache)
@@ -122,14 +130,25 @@ def _redrawn(x: NDArray[np.uint8], look: Look, cache: Path) -> NDArray[np.uint8]
     return room.array
 
 
-def _numbered(y: NDArray[np.int64], names: tuple[str, ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Class numbers as they are where every one has a name or they run from 0; else made contiguous, named by their number."""
-    kinds = np.unique(y)
-    if len(kinds) > max(2, len(y) // 2):
-        raise DataError(f"{len(kinds):,} different labels for {len(y):,} images: these are not classes. Ignore them: labels = none.")
-    if kinds[0] >= 0 and kinds[-1] < len(names):
-        return y, names
-    return np.searchsorted(kinds, y).astype(np.int64), tuple(names[k] if 0 <= k < len(names) else str(k) for k in kinds.tolist())
+def _classed(
+    part: Arrays, names: tuple[str, ...], like: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
+    """The images that have a class, its number, and the names of all classes.
+
+    Numbers stay where every one has a name; else they are made contiguous, each named by what it was. A test part is numbered `like`
+    the labels of its training part, and images of classes unknown there are left out. So are those with a negative label.
+    """
+    assert part.y is not None
+    known = part.y if like is None else like
+    kinds = np.unique(known[known >= 0])
+    if len(kinds) > max(2, len(known) // 2) or not len(kinds):
+        raise DataError(f"{len(kinds):,} different labels for {len(known):,} images: these are not classes. Ignore them: labels = none.")
+    if kinds[-1] < len(names):
+        kinds = np.arange(len(names))
+    keep = np.isin(part.y, kinds)
+    x = part.x if keep.all() else part.x[keep]
+    y = np.searchsorted(kinds, part.y[keep]).astype(np.int64)
+    return x, y, tuple(names[k] if k < len(names) else str(k) for k in kinds.tolist())
 
 
 def _held_out(
@@ -137,6 +156,11 @@ def _held_out(
 ) -> ImageSet:
     y = labels if labels is None or kept is None else labels[kept]
     return ImageSet(torch.from_numpy(pixels), None if y is None else torch.from_numpy(y), names if y is not None else ())
+
+
+def _duplicates(pixels: NDArray[np.uint8]) -> int:
+    """How many images equal an earlier one; 0 for mapped pixels, where it would mean reading the whole file."""
+    return 0 if isinstance(pixels, np.memmap) else len(pixels) - len({hash(p.tobytes()) for p in pixels})
 
 
 def _skips(skipped: Sequence[Skip]) -> dict[str, Any]:
@@ -175,7 +199,8 @@ def _finish(
         "flip_auto": wanted is None,
         "crop": options.crop,
         "class_counts": counts,
-        "duplicates": 0 if isinstance(pixels, np.memmap) else len(pixels) - len({hash(p.tobytes()) for p in pixels}),
+        "duplicates": _duplicates(pixels) if report["kind"] not in builtin.NAMES else 0,
+        "in_memory": not isinstance(pixels, np.memmap),
         "held_out": len(held) if held else 0,
         "notes": list(notes),
     }

@@ -1,4 +1,7 @@
-"""Image sets known by name: two small ones that come with the package, three classic ones that are found or fetched."""
+"""Image sets known by name: two small ones that come with the package, three classic ones that are found or fetched.
+
+GANFORGE_DATA names a folder with copies of one's own (<folder>/mnist/...); GANFORGE_OFFLINE forbids any fetching.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import os
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -24,6 +27,11 @@ from ganforge.data import fetch
 from ganforge.data.fetch import Unreachable
 from ganforge.data.read import cifar, idx
 from ganforge.data.source import Arrays
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger("ganforge.data")
 DIGITS = tuple("0123456789")
@@ -110,17 +118,20 @@ def checksum(source: Arrays) -> str:
     whole = hashlib.sha256()
     for part in (source, source.test):
         if part is not None and part.y is not None:
-            whole.update(np.ascontiguousarray(part.x))
-            whole.update(part.y.astype(np.uint8))
+            whole.update(np.ascontiguousarray(part.x).data)
+            whole.update(part.y.astype(np.uint8).data)
     return whole.hexdigest()
 
 
 def _obtain(name: str, known: Known, kept: Path) -> Arrays:
     """Try every way in turn. What is fetched must have the right checksum and is then kept."""
     tried: list[str] = []
+    offline = bool(os.environ.get("GANFORGE_OFFLINE"))
     own = os.environ.get("GANFORGE_DATA")
     if own and (Path(own) / name).exists():
         return _own_copy(name, known, Path(own) / name)
+    if offline:
+        tried.append("nothing but the cache and this machine")
     if own:
         tried.append(f"GANFORGE_DATA: there is no {Path(own) / name}")
     for way, parts_of in _ways(known):
@@ -134,9 +145,9 @@ def _obtain(name: str, known: Known, kept: Path) -> Arrays:
             continue
         _keep(source, kept)
         return _named(name, source)
-    names = ", ".join(known.files)
+    names, why = ", ".join(known.files), "GANFORGE_OFFLINE is set" if offline else "the machine seems to be offline"
     raise DataError(
-        f"{name} is not on this machine and could not be fetched; the machine seems to be offline. Tried:\n"
+        f"{name} is not on this machine and could not be fetched; {why}. Tried:\n"
         + "".join(f"  {t}\n" for t in tried)
         + f"Bring {names} (from {known.urls}) in a folder and give its path instead of the name,\n"
         f"or set GANFORGE_DATA to the folder above it and call it {name}. digits and fashion-small need no network."
@@ -171,8 +182,7 @@ def _downloaded(known: Known) -> dict[str, bytes]:
 def _own_copy(name: str, known: Known, path: Path) -> Arrays:
     from ganforge.data.read import read
 
-    tar = next(iter(path.glob("*.tar.gz")), path) if path.is_dir() else path
-    source = read(tar)
+    source = read(path)
     if not isinstance(source, Arrays):
         raise DataError(f"{path} should hold {', '.join(known.files)}, but holds loose images. Give its path instead of {name}.")
     if checksum(source) != known.sha256:
@@ -241,15 +251,14 @@ def _keep(source: Arrays, kept: Path) -> None:
 @contextmanager
 def _alone(kept: Path) -> Iterator[None]:
     """Only one process of a machine fetches; the others wait and then find it in the cache."""
-    try:
-        import fcntl
-
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with open(kept.with_suffix(".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-    except ImportError:  # not on this system: the worst case is fetching twice
-        kept.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            lock = held.enter_context(open(kept.with_suffix(".lock"), "w"))
+            if fcntl:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:  # without a lock the worst case is fetching twice
+            log.warning("%s cannot be locked: %s", kept.parent, error)
         yield
 
 

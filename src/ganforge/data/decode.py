@@ -60,7 +60,7 @@ def picture(stream: BinaryIO, look: Look) -> Picture:
     with _open(stream) as image:
         if image.format == "JPEG":  # decode at a half, a quarter or an eighth where that is still twice the wanted size
             side = 2 * max(look.width, look.height)
-            image.draft(None, (side, side))  # type: ignore[arg-type]
+            image.draft(None, (side, side))
         try:
             animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
             image.seek(0)
@@ -143,7 +143,7 @@ def _upright(image: Image.Image) -> Image.Image:
     """The image as its EXIF orientation wants it; the very same object where there is nothing to turn."""
     try:
         turn = image.getexif().get(0x0112, 1)
-    except Exception:  # broken EXIF blocks raise anything, and the pixels are fine without them
+    except Exception:  # noqa: BLE001  broken EXIF blocks raise anything, and the pixels are fine without them
         return image
     return ImageOps.exif_transpose(image) if turn in range(2, 9) else image
 
@@ -173,7 +173,7 @@ def _what_it_is(stream: BinaryIO, error: BaseException) -> str:
     try:
         stream.seek(0)
         head = stream.read(512)
-    except Exception as broken:
+    except Exception as broken:  # noqa: BLE001  a damaged archive member fails in its own way
         return f"unreadable: {broken}"
     if not head:
         return "empty: 0 bytes"

@@ -52,8 +52,13 @@ def _met(image_set: ImageSet) -> str:
     modes = told.get("modes", {})
     parts = []
     if modes:
-        parts.append(" / ".join(f"{MODES.get(m, m)} {n:,}" for m, n in modes.items()) + (" → RGB" if image_set.images.shape[1] == 3 else " → grey"))
-    for key, words in (("exif_rotated", "turned upright (EXIF)"), ("animated", "animated, first frame used"), ("duplicates", "exact duplicates")):
+        aim = "RGB" if image_set.images.shape[1] == 3 else "grey"
+        parts.append(" / ".join(f"{MODES.get(m, m)} {n:,}" for m, n in modes.items()) + f" → {aim}")
+    for key, words in (
+        ("exif_rotated", "turned upright (EXIF)"),
+        ("animated", "animated, first frame used"),
+        ("duplicates", "exact duplicates"),
+    ):
         if told.get(key):
             parts.append(f"{told[key]:,} {words}")
     if told.get("extreme_aspect"):
@@ -69,11 +74,12 @@ def _classes(image_set: ImageSet) -> str:
         names = ", ".join(name for name, _ in order[:10])
         return f"{head}, {order[0][1]:,} images each: {names}{', ...' * (len(order) > 10)}"
     if len(order) <= 8:
-        return f"{head}: " + ", ".join(f"{name} {n:,}" for name, n in order)
-    return f"{head}: " + ", ".join(f"{name} {n:,}" for name, n in order[:5]) + f", ... the rarest {order[-1][0]} {order[-1][1]:,}"
+        return f"{head}: " + ", ".join(f"{name} ({n:,})" for name, n in order)
+    return f"{head}: " + ", ".join(f"{name} ({n:,})" for name, n in order[:5]) + f", ... the rarest {order[-1][0]} ({order[-1][1]:,})"
 
 
 def _varied(image_set: ImageSet) -> str:
     told = image_set.report
-    flips = f"mirrored at random{' (auto; flip = no for text and signs)' * bool(told.get('flip_auto'))}" if image_set.flip else "never mirrored"
+    auto = " (auto; flip = no for text and signs)" if told.get("flip_auto") else ""
+    flips = f"mirrored at random{auto}" if image_set.flip else "never mirrored"
     return flips + (f", shifted by up to {image_set.crop} pixels" if image_set.crop else "")

@@ -131,7 +131,7 @@ def _each(files: Files, which: Sequence[int], work: Callable[[int, BinaryIO], T]
             return None, "unreadable: permission denied"
         except FileNotFoundError:
             return None, "unreadable: it went away meanwhile"
-        except Exception as error:  # a damaged archive member raises whatever its decompressor does
+        except Exception as error:  # noqa: BLE001  a damaged archive member raises whatever its decompressor does
             return None, f"unreadable: {' '.join(str(error).split())[:120] or type(error).__name__}"
 
     told = time.monotonic()
@@ -152,16 +152,21 @@ def _enough(files: Files, usable: int, skipped: Sequence[Skip]) -> None:
     if usable >= 2:
         return
     reasons = Counter(s.kind for s in [*files.skipped, *skipped])
-    told = ", ".join(f"{n:,} {kind}" for kind, n in reasons.most_common(4))
+    told = ", ".join(f"{n:,} {kind}" for kind, n in reasons.most_common(4)) or "no others seen"
     first = "".join(f"\n  {s.file}: {s.reason}" for s in [*files.skipped, *skipped][:5])
-    raise DataError(f"{usable} of {len(files.names):,} files can be used as images, at least 2 are needed ({told or 'no others seen'}).{first}")
+    raise DataError(f"{usable} of {len(files.names):,} files can be used as images, at least 2 are needed ({told}).{first}")
 
 
 def _measures(known: Sequence[Probe]) -> dict[str, Any]:
     shorts, longs = [min(p.width, p.height) for p in known], [max(p.width, p.height) for p in known]
     return {
         "modes": dict(Counter(p.mode for p in known).most_common()),
-        "sizes": {"min": min(shorts), "median": median_low(shorts), "max": max(longs), "different": len({(p.width, p.height) for p in known})},
+        "sizes": {
+            "min": min(shorts),
+            "median": median_low(shorts),
+            "max": max(longs),
+            "different": len({(p.width, p.height) for p in known}),
+        },
         "extreme_aspect": sum(long > 3 * short for short, long in zip(shorts, longs, strict=True)),
     }
 

@@ -30,17 +30,17 @@ class Unreachable(Exception):
 
 
 def download(url: str, progress: Callable[[int, int], None] | None = None) -> bytes:
-    """The content at `url`. progress(bytes so far, bytes in all or 0) is called a few times a second."""
+    """The content at `url`. progress(bytes so far, bytes in all or 0) is called about once a second."""
     whole = io.BytesIO()
-    told = 0.0
+    told = time.monotonic()
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310 (addresses come from our own table)
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             total = int(answer.headers.get("Content-Length") or 0)
             while piece := answer.read(1 << 18):
                 whole.write(piece)
                 if whole.tell() > MOST:
                     raise Unreachable("the answer is far larger than the file should be")
-                if progress and time.monotonic() - told > 0.25:
+                if progress and time.monotonic() - told > 1:
                     told = time.monotonic()
                     progress(whole.tell(), total)
     except (OSError, ValueError) as error:  # URLError and time-outs are OSErrors

@@ -47,10 +47,10 @@ class ImageSet:
     def fingerprint(self) -> str:
         """32 hex digits that change with any pixel, label, or the flip and crop options."""
         whole = hashlib.sha256(repr((tuple(self.images.shape), self.names, self.flip, self.crop)).encode())
-        for part in self.images.split(4096):
-            whole.update(part.contiguous().numpy())
+        for first in range(0, len(self.images), 4096):
+            whole.update(self.images[first : first + 4096].contiguous().numpy().data)
         if self.labels is not None:
-            whole.update(self.labels.contiguous().numpy())
+            whole.update(self.labels.contiguous().numpy().data)
         return whole.hexdigest()[:32]
 
     def batches(

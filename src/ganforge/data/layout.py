@@ -103,7 +103,8 @@ def _by_folder(train: Files, test: Files | None, must: bool) -> None:
     tops = Counter(_top(n, prefix) for n in pictures)
     if None in tops or len(tops) < 2:
         if must:
-            seen = f"{tops[None]:,} images lie outside sub-folders" if None in tops else f"there is only the folder {prefix or '.'}"
+            only = len(tops) == 1 and prefix
+            seen = f"there is only the folder {prefix}" if only else f"{tops[None]:,} images lie outside sub-folders"
             raise DataError(f"labels = folders needs at least two sub-folders of images and none beside them; {seen}.")
         return
     if not must and 2 * len(tops) > len(pictures):

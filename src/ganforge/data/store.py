@@ -51,7 +51,9 @@ class Block:
         need = math.prod(shape)
         folder = _folder(cache)
         if shutil.disk_usage(folder).free < need * 1.05:
-            raise StorageError(f"the images take {need / 2**30:.1f} GB, more than the memory, and {folder} has no room for them either. {_HINT}")
+            raise StorageError(
+                f"the images take {need / 2**30:.1f} GB, more than the memory, and {folder} has no room for them either. {_HINT}"
+            )
         self.path = folder / f"{uuid.uuid4().hex}.part"
         try:
             self.array = np.lib.format.open_memmap(self.path, "w+", np.uint8, shape)

@@ -76,7 +76,7 @@ class TwoPlayerRecipe:
     run: Run = field(default_factory=Run)
 
     def __post_init__(self) -> None:
-        for name in ("z", "width", "critic_steps", "penalty_every", "pack"):
+        for name in ("z", "critic_steps", "penalty_every", "pack"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}.")
         for name in ("lr", "penalty_share"):
@@ -92,6 +92,8 @@ class TwoPlayerRecipe:
 
     def method(self, spec: DataSpec) -> TwoPlayer:
         """Build networks and players for this data. Raises UsageError for sizes or ways the networks do not know."""
+        if self.width < 1:
+            raise UsageError(f"--width must be at least 1; got {self.width}.")
         if spec.classes and self.pack > 1:
             raise UsageError("--pack needs a discriminator without classes: add --labels none.")
         pair, channels = self.pair(spec), spec.shape[0] * self.pack

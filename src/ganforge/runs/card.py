@@ -83,11 +83,20 @@ def _bullets(facts: Mapping[str, str]) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in facts.items())
 
 
+def _source(recipe: Mapping[str, Any]) -> str:
+    return str(_dict(_dict(recipe.get("fields")).get("data")).get("path") or "")
+
+
+def _last(path: str) -> str:
+    """The last part of a path of any system."""
+    return re.split(r"[\\/]", path.rstrip("\\/"))[-1] or "model"
+
+
 def _data(recipe: Mapping[str, Any]) -> str:
-    spec, source = _dict(recipe.get("spec")), _dict(_dict(recipe.get("fields")).get("data")).get("path")
+    spec, source = _dict(recipe.get("spec")), _source(recipe)
     facts = {"Examples": _whole(spec.get("count") or None)}
     if source:  # the last part only: the way to it tells about the author's machine
-        facts["Source"] = _safe(re.split(r"[\\/]", str(source).rstrip("\\/"))[-1] or "unknown")
+        facts["Source"] = _safe(_last(source))
     if shape := spec.get("shape"):
         facts["Shape of one example"] = " x ".join(_safe(side) for side in shape) + " (channels first)"
     if names := spec.get("names"):
@@ -100,7 +109,8 @@ def _data(recipe: Mapping[str, Any]) -> str:
 
 def _procedure(recipe: Mapping[str, Any], plan: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     facts = {"Recipe": f"{_safe(recipe.get('recipe', 'unknown'))}, Ganforge {_safe(recipe.get('ganforge', 'unknown'))}"}
-    facts["Real examples seen"] = _whole(status.get("seen"))
+    planned = f" of {_whole(status['total'])} planned" if "total" in status else ""
+    facts["Real examples seen"] = _whole(status.get("seen")) + planned
     if isinstance(seconds := status.get("seconds"), (int, float)):
         facts["Training time"] = f"{seconds / 60:,.0f} minutes"
     for name, count in _dict(plan.get("parameters")).items():
@@ -116,10 +126,10 @@ def _procedure(recipe: Mapping[str, Any], plan: Mapping[str, Any], status: Mappi
 def model_card(recipe: dict[str, Any], plan: dict[str, Any], status: dict[str, Any]) -> str:
     """Markdown with YAML front matter, of recipe.json, plan.json and how far the training came.
 
-    `status` may hold "folder" (what to type into `load`), "seen" (real examples), "seconds", and "metrics"
-    ({name: number}); what is missing is called unknown. Fields that only the author can fill in say so.
+    `status` may hold "folder" (what to type into `load`), "seen" and "total" (real examples), "seconds", and
+    "metrics" ({name: number}); what is missing is called unknown. Fields that only the author can fill in say so.
     """
-    name, folder = str(recipe.get("recipe", "unknown")), str(status.get("folder") or "best")
+    name, folder = str(recipe.get("recipe", "unknown")), str(status.get("folder") or "path/to/this/folder")
     shape = _dict(recipe.get("spec")).get("shape") or ()
     image = len(shape) == 3
     tags = ["gan", "ganforge", "ai-generated", *(["image-generation"] if image else []), re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:60]]
@@ -128,11 +138,12 @@ def model_card(recipe: dict[str, Any], plan: dict[str, Any], status: dict[str, A
     return TEMPLATE.format(
         pipeline="unconditional-image-generation" if image else "other",
         tags=json.dumps(list(dict.fromkeys(tags))),
-        title=_safe(re.split(r"[\\/]", folder.rstrip("\\/"))[-1] or "model"),
+        title=_safe(_last(folder) if status.get("folder") else f"{_last(_source(recipe))}: generated"),
         recipe=re.sub(r"[`\s]+", " ", name),
         path=json.dumps(folder),
         data=_data(recipe),
         procedure=_procedure(recipe, plan, status),
         notes="\nChosen because:\n\n" + "\n".join(f"- {_safe(note)}" for note in notes) + "\n" if isinstance(notes, list) and notes else "",
-        results=_bullets(metrics) or "Not measured yet: `gan evaluate` fills in what belongs here.",
+        results=_bullets(metrics)
+        or "Not measured yet. _To be filled in by the author: which metric, on how many samples, with what result?_",
     )

@@ -14,6 +14,9 @@ from typing import Any
 
 import torch
 
+from .. import __version__
+from ..data.source import cache_folder
+
 OPTIONAL = {"parquet": ("pyarrow",), "track": ("tensorboard", "wandb", "mlflow-skinny")}
 """Extras of this package and the distributions that they bring."""
 STANDS_IN = {"mlflow-skinny": "mlflow", "tensorboard": "tensorboardX"}
@@ -93,12 +96,6 @@ def _commit() -> str | None:
     return asked.stdout.strip() if asked.returncode == 0 else None
 
 
-def _own_version() -> str:
-    from ganforge import __dict__ as names  # a checkout on PYTHONPATH has no distribution
-
-    return version("ganforge") or str(names.get("__version__", "run from its source"))
-
-
 def environment() -> dict[str, Any]:
     """Plain JSON for environment.json. No user name, host name or path, so it can be shared."""
     ram = memory()
@@ -112,19 +109,12 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "vector_unit": torch.backends.cpu.get_cpu_capability(),
         "bf16": _bf16(),
-        "versions": {"ganforge": _own_version(), "torch": torch.__version__} | {n: version(n) for n in ("numpy", "pillow", "safetensors")},
+        "versions": {"ganforge": __version__, "torch": torch.__version__} | {n: version(n) for n in ("numpy", "pillow", "safetensors")},
         "optional": {
             name: version(name) for names in OPTIONAL.values() for name in (*names, *(STANDS_IN[n] for n in names if n in STANDS_IN))
         },
         "git_commit": _commit(),
     }
-
-
-def cache_folder() -> Path:
-    """Where downloads and computed features are kept: $GANFORGE_CACHE, else ganforge/ in the user's cache folder."""
-    if chosen := os.environ.get("GANFORGE_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganforge"
 
 
 def _check_memory() -> Check:

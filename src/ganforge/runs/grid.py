@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
-import os
 from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from ..core.checkpoint import replace_file
 from ..core.errors import StorageError, UsageError
 
 SMALL = 32
@@ -66,7 +65,7 @@ def grid(images: Tensor, columns: int = 0, gap: int = 2, zoom: int = 0) -> Image
     width, height = (side * zoom for side in pictures[0].size)
     rows = -(-len(pictures) // columns)
     mode = pictures[0].mode
-    paper: int | tuple[int, ...] = {"L": GAP_GREY, "RGB": (GAP_GREY,) * 3, "RGBA": (0, 0, 0, 0)}[mode]
+    paper = {"L": (GAP_GREY,), "RGB": (GAP_GREY,) * 3, "RGBA": (0,) * 4}[mode]
     sheet = Image.new(mode, (gap + columns * (width + gap), gap + rows * (height + gap)), paper)
     for i, picture in enumerate(pictures):
         row, column = divmod(i, columns)
@@ -75,19 +74,12 @@ def grid(images: Tensor, columns: int = 0, gap: int = 2, zoom: int = 0) -> Image
 
 
 def save_bytes(content: bytes, path: Path) -> Path:
-    """Write a whole file or nothing: into a temporary file beside it, then rename. Folders are made."""
+    """Write a whole file or nothing, and say so in words where the disk refuses. Folders are made."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut after the rename could leave an empty file under the good name
-        temporary.replace(path)
+        replace_file(path, content)
     except OSError as error:
-        with contextlib.suppress(OSError):  # the fault to tell about is the first one
-            temporary.unlink(missing_ok=True)
         raise StorageError(f"cannot write {path}: {error.strerror or error}. Is the disk full or the folder read-only?") from error
     return path
 

@@ -85,7 +85,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str
             more = f", … ({len(one)} in all)" if len(one) > 20 else ""
             yield f"{prefix}{key}", (", ".join(str(v) for v in one[:20]) + more) or "none"
         else:
-            yield f"{prefix}{key}", "not set" if one is None or one == "" else str(one)
+            yield f"{prefix}{key}", "not set" if one is None or one == "" else "none" if one == {} else str(one)
 
 
 def _table(rows: Iterable[tuple[str, object]], what: str) -> str:
@@ -215,9 +215,9 @@ def _data(report: Mapping[str, Any]) -> str:
     parts = [_list(summary) if isinstance(summary, list) else f"<p>{_esc(summary)}</p>"] if summary else []
     rest = {key: value for key, value in report.items() if key not in known}
     if rest:
-        parts.append(_table(_flat(rest), ""))
+        parts.append(f"<details><summary>Everything the check-up found</summary>{_table(_flat(rest), '')}</details>")
     if counts:
-        pairs = list(_dict(counts).items()) or list(enumerate(counts if isinstance(counts, list) else []))
+        pairs = [(str(k), v) for k, v in (enumerate(counts) if isinstance(counts, list) else _dict(counts).items())]
         more = [("…", f"{len(pairs) - MOST_ROWS:,} more classes")] if len(pairs) > MOST_ROWS else []
         parts.append(f"<h3>Images per class</h3>{_table([*pairs[:MOST_ROWS], *more], 'Class counts')}")
     if isinstance(skipped, list) and skipped:
@@ -233,7 +233,7 @@ def _shown(folder: Path) -> str:
 
 def _use(folder: Path) -> str:
     name, quoted = _shown(folder), shlex.quote(_shown(folder))
-    code = f"import ganforge\n\nmodel = ganforge.load({name!r})\nimages = model.generate(16, seed=0)"
+    code = f"import ganforge\n\nmodel = ganforge.load({name!r})\nimages = model.generate(seeds=range(16))"
     blocks = (
         ("New images on the command line", f"gan generate {quoted}"),
         ("Train on, exactly where it stopped", f"gan resume {quoted}"),

@@ -6,16 +6,19 @@ goes on: metrics.jsonl has every number anyway.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from PIL import Image
 
 from ..core.errors import GanforgeError, UsageError, nearest
@@ -42,10 +45,10 @@ class TensorBoard:
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         try:
-            from torch.utils.tensorboard import SummaryWriter
+            maker: Any = importlib.import_module("torch.utils.tensorboard")
         except ImportError:
-            from tensorboardX import SummaryWriter
-        self.writer = SummaryWriter(str(folder / "tensorboard"))
+            maker = importlib.import_module("tensorboardX")
+        self.writer = maker.SummaryWriter(str(folder / "tensorboard"))
         self.writer.add_text("config", f"```json\n{json.dumps(config, indent=2, default=str)}\n```")
 
     def log(self, numbers: Mapping[str, float], seen: int) -> None:
@@ -54,8 +57,6 @@ class TensorBoard:
         self.writer.flush()
 
     def image(self, name: str, picture: Image.Image, seen: int) -> None:
-        import numpy as np
-
         self.writer.add_image(name, np.asarray(picture.convert("RGB")), seen, dataformats="HWC")
 
     def close(self) -> None:
@@ -66,11 +67,9 @@ class Wandb:
     """One run in the project $WANDB_PROJECT or 'ganforge'; $WANDB_MODE=offline keeps it on this disk."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
-        import wandb
-
-        self.wandb = wandb
+        self.wandb: Any = importlib.import_module("wandb")
         project = os.environ.get("WANDB_PROJECT", "ganforge")
-        self.run = wandb.init(project=project, name=folder.resolve().name, dir=str(folder), config=dict(config))
+        self.run = self.wandb.init(project=project, name=folder.resolve().name, dir=str(folder), config=dict(config))
         self.run.define_metric("*", step_metric="seen")  # its own step must never repeat, but seen does: numbers, then images
 
     def log(self, numbers: Mapping[str, float], seen: int) -> None:
@@ -90,10 +89,8 @@ class MLflow:
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
-        import mlflow
-        from mlflow.entities import Metric
-
-        self.metric = Metric
+        mlflow: Any = importlib.import_module("mlflow")
+        self.metric = mlflow.entities.Metric
         if "MLFLOW_TRACKING_URI" not in os.environ and importlib.util.find_spec("sqlalchemy") is None:
             raise UsageError(
                 "--log mlflow needs a place to write to: set MLFLOW_TRACKING_URI=http://your-server, or, for a file in the run folder, pip install mlflow"
@@ -109,8 +106,6 @@ class MLflow:
         self.client.log_dict(self.id, dict(config), "config.json")
 
     def log(self, numbers: Mapping[str, float], seen: int) -> None:
-        import time
-
         now = int(time.time() * 1000)
         self.client.log_batch(self.id, metrics=[self.metric(name, float(value), now, seen) for name, value in numbers.items()])
 

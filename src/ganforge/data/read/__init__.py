@@ -22,13 +22,15 @@ def read(path: Path) -> Files | Arrays:
 def _folder(path: Path) -> Files | Arrays:
     listing = files.walk(path)
     names = listing.names
-    if pieces := [n for n in names if n.lower().endswith(".parquet")]:
-        if not any(n.lower().endswith(files.USUAL) for n in names):
-            return parquet.read([path / n for n in pieces])
+    pieces = [n for n in names if n.lower().endswith(".parquet")]
+    if pieces and not any(n.lower().endswith(files.USUAL) for n in names):
+        return parquet.read([path / n for n in pieces])
     if idx.belongs(names):
         return idx.read_folder(path, names)
     if cifar.belongs(names):
         return cifar.read_folder(path, names)
+    if len(names) == 1 and not names[0].lower().endswith((*files.USUAL, *files.NEVER)):
+        return _file(path / names[0])  # a folder made for one archive
     return files.folder(path, listing)
 
 

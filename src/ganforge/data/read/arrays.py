@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ def _archive(loaded: Mapping[str, NDArray[np.generic]], path: Path) -> Arrays:
     return source
 
 
-def images(x: NDArray[np.generic], where: str) -> NDArray[np.uint8]:
+def images(x: NDArray[Any], where: str) -> NDArray[np.uint8]:
     """(n, h, w), (n, h, w, c) or (n, c, h, w) of bytes, 16-bit numbers, or floats in [0, 1] or [-1, 1] -> (n, c, h, w) uint8."""
     if x.ndim == 3:
         x = x[:, None]
@@ -90,4 +91,6 @@ def _fits(path: Path) -> None:
     with zipfile.ZipFile(path) as box:
         need = sum(m.file_size for m in box.infolist())
     if need > available_memory():
-        raise DataError(f"{path} unpacks to {need / 2**30:.1f} GB, more than the free memory. Save the images as .npy, which is read in place.")
+        raise DataError(
+            f"{path} unpacks to {need / 2**30:.1f} GB, more than the free memory. Save the images as .npy, which is read in place."
+        )

@@ -7,6 +7,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,18 +33,18 @@ def belongs(names: Sequence[str]) -> bool:
 
 def read_folder(root: Path, names: Sequence[str]) -> Arrays:
     """The train images (and t10k or test images as the held-out part) of a folder."""
-    return assemble({n: lambda n=n: open(root / n, "rb") for n in names if "idx" in n.lower()}, str(root))  # type: ignore[misc]
+    return assemble({n: partial(_opened, root / n) for n in names if "idx" in n.lower()}, str(root))
 
 
 def read_file(path: Path) -> Arrays:
     """One images file, with the labels file that is named like it beside it, if there is one."""
     beside = [p for p in path.parent.iterdir() if p.is_file()]
-    return _pair({p.name: lambda p=p: open(p, "rb") for p in beside}, path.name, str(path))  # type: ignore[misc]
+    return _pair({p.name: partial(_opened, p) for p in beside}, path.name, str(path))
 
 
 def from_bytes(parts: Mapping[str, bytes], where: str) -> Arrays:
     """Files that are in memory: name -> content."""
-    return assemble({n: lambda b=b: io.BytesIO(b) for n, b in parts.items()}, where)  # type: ignore[misc]
+    return assemble({n: partial(io.BytesIO, b) for n, b in parts.items()}, where)
 
 
 def assemble(files: Mapping[str, Callable[[], BinaryIO]], where: str) -> Arrays:
@@ -101,6 +102,10 @@ def parse(stream: BinaryIO, where: str) -> NDArray[np.uint8]:
     if len(content) != wanted or not wanted:
         raise DataError(f"{where} is cut short: {len(content):,} of {wanted:,} bytes. Fetch it again.")
     return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _opened(path: Path) -> BinaryIO:
+    return open(path, "rb")
 
 
 def _last(name: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ganforge.core.errors import DataError, UsageError
+from ganforge.core.errors import DataError, GanforgeError, UsageError
 from ganforge.data.source import Files, Skip, natural
 
 SPLIT = re.compile(r"^(train|test|validation|valid|val)(?![a-z])", re.IGNORECASE)
@@ -32,15 +32,20 @@ def read(paths: Sequence[Path]) -> Files:
     held = splits["test"] or splits["val"]
     if not splits["train"]:
         splits["train"], held = held, []
-    source = _Pieces(splits["train"]).files()
-    if held:
-        source.test = _Pieces(held).files()
+    try:
+        source = _Pieces(splits["train"]).files()
+        if held:
+            source.test = _Pieces(held).files()
+    except GanforgeError:
+        raise
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are of these kinds
+        raise DataError(f"{paths[0].parent} holds a .parquet file that cannot be read: {error}") from error
     return source
 
 
 def _parquet() -> Any:
     try:
-        import pyarrow.parquet as parquet
+        from pyarrow import parquet  # type: ignore[import-untyped]
     except ImportError as error:
         raise UsageError('Reading .parquet needs pyarrow. Type: pip install "ganforge[parquet]"') from error
     return parquet
@@ -55,10 +60,8 @@ class _Pieces:
         self.paths = list(paths)
         self.lock = threading.Lock()
         self.recent: OrderedDict[int, list[bytes | None]] = OrderedDict()
-        try:
-            self.open = [_parquet().ParquetFile(p) for p in self.paths]
-        except (OSError, ValueError) as error:
-            raise DataError(f"{self.paths[0].parent} holds a .parquet file that cannot be read: {error}") from error
+        parquet = _parquet()
+        self.open = [parquet.ParquetFile(p) for p in self.paths]
         self.groups = [(f, g) for f, file in enumerate(self.open) for g in range(file.num_row_groups)]
         self.ends = list(accumulate(self.open[f].metadata.row_group(g).num_rows for f, g in self.groups))
         self.image = self._image_column()

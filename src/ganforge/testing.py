@@ -1,0 +1,147 @@
+"""Contract checks that every method and recipe must pass; for one's own ones too.
+
+    from ganforge.testing import check_recipe
+    def test_my_recipe(tmp_path): check_recipe("my.py:Mine", tmp_path)
+
+Each check raises AssertionError and says what is broken.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .core import checkpoint
+from .core import recipe as recipes_json
+from .core.engine import iterate
+from .core.method import Batch, Method, Progress, Update
+from .core.train import Tick, train
+from .data.images import Images
+from .recipes import find
+
+
+class Nobody:
+    """A watcher that remembers the readings and draws nothing."""
+
+    def __init__(self, stop_after: int = 0) -> None:
+        self.readings: dict[int, dict[str, float]] = {}
+        self.stop_after, self.steps = stop_after, 0
+
+    def step(self, now: Progress) -> None:
+        self.steps += 1
+
+    def tick(self, tick: Tick) -> None:
+        self.readings[tick.now.seen] = dict(tick.numbers)
+
+    def saved(self, tick: Tick) -> None: ...
+
+    def stop(self) -> bool:
+        return bool(self.stop_after) and self.steps >= self.stop_after
+
+
+def check_updates_move_only_their_player(make: Callable[[], Method], batch: Batch) -> None:
+    """Every update's loss reaches its own player's parameters, and applying it leaves all others as they were."""
+    torch.manual_seed(0)
+    method = make()
+    for update in _all_updates(method, batch):
+        own = {id(p) for p in update.player.parameters}
+        before = {name: p.clone() for name, p in method.named_parameters()}
+        update.loss.backward(inputs=update.player.parameters)
+        assert any(p.grad is not None for p in update.player.parameters), f"the {update.player.name} loss moves nothing"
+        update.player.optimizer.step()
+        update.player.optimizer.zero_grad(set_to_none=True)
+        for name, p in method.named_parameters():
+            assert id(p) in own or torch.equal(p, before[name]), f"the {update.player.name} update moved {name} of another player"
+
+
+def check_all_players_learn(make: Callable[[], Method], batch: Batch, steps: int = 12) -> None:
+    """After a few steps every player's parameters have moved and every logged number is finite."""
+    torch.manual_seed(0)
+    method = make()
+    start = {id(p): p.clone() for p in method.parameters()}
+    for i in range(steps):
+        logs = iterate(method, [batch], Progress(i, i * 8, steps * 8))
+        assert all(bool(torch.isfinite(v)) for v in logs.values()), f"not finite at step {i}: {logs}"
+    for player in method.players:
+        stuck = [p for p in player.parameters if torch.equal(p, start[id(p)])]
+        assert len(stuck) < len(player.parameters), f"player {player.name} did not move in {steps} steps"
+
+
+def check_resume(make: Callable[[], Method], data: Any, run: Any, folder: Path, stop_after: int = 3) -> None:
+    """A run that is interrupted twice ends bit for bit where an uninterrupted one does: weights, averages, moments, history."""
+
+    def go(name: str, *stops: int) -> tuple[dict[str, Tensor], dict[int, dict[str, float]]]:
+        readings: dict[int, dict[str, float]] = {}
+        for stop_at in (*stops, 0):
+            torch.manual_seed(run.seed)
+            watcher = Nobody(stop_at)
+            train(make(), data, run, folder=folder / name, device=torch.device("cpu"), watcher=watcher, stop=watcher.stop)
+            readings |= watcher.readings
+        found = checkpoint.read(folder / name)
+        assert found, "no checkpoint was written"
+        return found[0], readings
+
+    whole, history = go("whole")
+    parts, pieced = go("parts", stop_after, stop_after)
+    assert whole.keys() == parts.keys(), whole.keys() ^ parts.keys()
+    different = [key for key in whole if not torch.equal(whole[key], parts[key])]
+    assert not different, f"not bit-identical after resuming: {different[:5]}"
+    assert history == pieced, "the history of readings differs after resuming"
+
+
+def check_accumulation(make: Callable[[], Method], batch: Batch, parts: int = 2) -> None:
+    """With the same random numbers per example, k micro-batches give the gradient of one batch. Needs a method without batch norm.
+
+    `make` must build methods whose latents are given (see tests/contract/toys.py): random ones differ by construction.
+    """
+    results = []
+    for k in (1, parts):
+        torch.manual_seed(0)
+        method = make()
+        cut = [{key: value.chunk(k)[i] for key, value in batch.items()} for i in range(k)]
+        iterate(method, cut, Progress(0, 0, 8))
+        results.append(copy.deepcopy(method.state_dict()))
+    for key, value in results[0].items():
+        torch.testing.assert_close(results[1][key], value, msg=lambda text, key=key: f"{key} differs under accumulation: {text}")
+
+
+def check_recipe(name: str, folder: Path, path: str = "digits", **options: Any) -> None:
+    """All of the above for a recipe at a small size, and that its JSON rebuilds an equal recipe."""
+    recipe = small_recipe(name, path, **options)
+    data = recipe.dataset()
+    batch = next(data.batches(recipe.run.batch, seed=0))
+    assert recipes_json.rebuild(type(recipe), recipes_json.describe(recipe), [name]) == recipe, "recipe.json does not rebuild the recipe"
+
+    def make() -> Method:
+        return recipe.method(data.spec)
+
+    check_updates_move_only_their_player(make, batch)
+    check_all_players_learn(make, batch)
+    check_resume(make, data, recipe.run, folder)
+
+
+def small_recipe(name: str, path: str, **options: Any) -> Any:
+    """A recipe cut down to a few steps of a tiny network."""
+    kind = find(name)
+    recipe = kind(data=Images(path=path))
+    run = dataclasses.replace(recipe.run, examples=16 * 11, batch=16, precision="fp32", layout="contiguous")
+    sizes = {field: size for field, size in (("width", 8), ("d_width", 8), ("z", 8)) if hasattr(recipe, field)}
+    if hasattr(recipe, "plan"):  # what would be measured is given, so that the test does not depend on the machine
+        recipe, _ = recipe.plan(recipe.dataset().spec, lambda candidate: 100.0)
+    return recipes_json.override(dataclasses.replace(recipe, run=run), {**sizes, **options})
+
+
+def _all_updates(method: Method, batch: Batch) -> list[Update]:
+    """The updates of enough steps that every player has had its turn (critics may move several times first)."""
+    turns: dict[str, Update] = {}
+    for step in range(16):
+        turns |= {update.player.name: update for update in method.step(batch, Progress(step, step * 8, 128))}
+        if len(turns) == len(method.players):
+            return list(turns.values())
+    raise AssertionError(f"only {sorted(turns)} moved in 16 steps; players are {[p.name for p in method.players]}")
