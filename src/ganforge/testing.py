@@ -49,15 +49,26 @@ def check_updates_move_only_their_player(make: Callable[[], Method], batch: Batc
     """Every update's loss reaches its own player's parameters, and applying it leaves all others as they were."""
     torch.manual_seed(0)
     method = make()
-    for update in _all_updates(method, batch):
-        own = {id(p) for p in update.player.parameters}
-        before = {name: p.clone() for name, p in method.named_parameters()}
-        update.loss.backward(inputs=update.player.parameters)
-        assert any(p.grad is not None for p in update.player.parameters), f"the {update.player.name} loss moves nothing"
-        update.player.optimizer.step()
-        update.player.optimizer.zero_grad(set_to_none=True)
-        for name, p in method.named_parameters():
-            assert id(p) in own or torch.equal(p, before[name]), f"the {update.player.name} update moved {name} of another player"
+    moved: set[str] = set()
+    for step in range(16):  # critics may move several times before their generator has its turn
+        for update in method.step(batch, Progress(step, step * 8, 128)):
+            _check_update(method, update)
+            moved.add(update.player.name)
+        if len(moved) == len(method.players):
+            return
+    raise AssertionError(f"only {sorted(moved)} moved in 16 steps; players are {[p.name for p in method.players]}")
+
+
+def _check_update(method: Method, update: Update) -> None:
+    """Apply one update as the engine would, while the step waits at its yield, and look at what it moved."""
+    own = {id(p) for p in update.player.parameters}
+    before = {name: p.clone() for name, p in method.named_parameters()}
+    update.loss.backward(inputs=update.player.parameters)
+    assert any(p.grad is not None for p in update.player.parameters), f"the {update.player.name} loss moves nothing"
+    update.player.optimizer.step()
+    update.player.optimizer.zero_grad(set_to_none=True)
+    for name, p in method.named_parameters():
+        assert id(p) in own or torch.equal(p, before[name]), f"the {update.player.name} update moved {name} of another player"
 
 
 def check_all_players_learn(make: Callable[[], Method], batch: Batch, steps: int = 12) -> None:
@@ -135,13 +146,3 @@ def small_recipe(name: str, path: str, **options: Any) -> Any:
     if hasattr(recipe, "plan"):  # what would be measured is given, so that the test does not depend on the machine
         recipe, _ = recipe.plan(recipe.dataset().spec, lambda candidate: 100.0)
     return recipes_json.override(dataclasses.replace(recipe, run=run), {**sizes, **options})
-
-
-def _all_updates(method: Method, batch: Batch) -> list[Update]:
-    """The updates of enough steps that every player has had its turn (critics may move several times first)."""
-    turns: dict[str, Update] = {}
-    for step in range(16):
-        turns |= {update.player.name: update for update in method.step(batch, Progress(step, step * 8, 128))}
-        if len(turns) == len(method.players):
-            return list(turns.values())
-    raise AssertionError(f"only {sorted(turns)} moved in 16 steps; players are {[p.name for p in method.players]}")

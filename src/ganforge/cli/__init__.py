@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ..core.errors import GanforgeError, nearest
+from ..core.errors import GanforgeError, StorageError, nearest
 
 VERBS = {
     "train": ("DATA [--recipe NAME] [options]", "train a model on a folder of images, an archive, or a built-in set"),
@@ -21,7 +21,7 @@ VERBS = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 ok, 2 usage, 3 data, 4 diverged, 5 storage, 6 checkpoint, 130 Ctrl-C, 143 SIGTERM."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = [*(sys.argv[1:] if argv is None else argv)]  # `list` is a module of ours here, once `gan list` was called
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     try:
@@ -36,6 +36,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # `gan list recipes | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:  # a read-only folder, a full disk: wherever it shows
+        if debug:
+            raise
+        sys.stderr.write(f"error: the system refused: {error}. With --debug you see where.\n")
+        sys.exit(StorageError.exit_code)
 
 
 def _run(arguments: list[str]) -> int:

@@ -8,6 +8,9 @@ from ..core.errors import UsageError
 
 
 def main(arguments: list[str]) -> int:
+    if arguments in (["-h"], ["--help"]):
+        sys.stdout.write("gan doctor\n\nCheck this machine and installation.\n")
+        return 0
     if arguments:
         raise UsageError("gan doctor takes no arguments.")
     from ..runs.environment import doctor

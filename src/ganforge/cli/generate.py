@@ -56,8 +56,6 @@ def generate(
                 raise UsageError("--grid shows at most 1,024 images.")
             save_png(tile(model.generate(wanted, category or None, output="tensor")), folder / "grid.png")
     except OSError as error:
-        if isinstance(error, UsageError):
-            raise
         raise StorageError(f"images could not be written to {folder}: {error}.") from error
     sys.stdout.write(f"{len(wanted)} images in {folder}\n")
     return 0
@@ -71,7 +69,7 @@ def parse_seeds(text: str) -> list[int]:
         if not match or match[2] and int(match[2]) < int(match[1]):
             raise UsageError(f"--seeds {text}: '{part}' is neither a number nor a range. Examples: 7, 0-63, or 1,5,9-12.")
         last = int(match[2] or match[1])
-        if last - int(match[1]) >= 10_000_000:
+        if len(seeds) + last - int(match[1]) >= 10_000_000:
             raise UsageError(f"--seeds {text} asks for more than ten million images.")
         seeds += range(int(match[1]), last + 1)
     return seeds

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
-from ..core.errors import UsageError
-from ..runs.folder import open_run
+from ..core.errors import CheckpointError, UsageError
+from ..runs.folder import Folder, open_run
 
 
 def main(arguments: list[str]) -> int:
@@ -16,10 +16,18 @@ def main(arguments: list[str]) -> int:
             return 0
         raise UsageError("say which run: gan info runs/NAME-001.")
     folder = open_run(arguments[0])
+    try:
+        sys.stdout.write("\n".join(_lines(folder)) + "\n")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"the files of {folder.path} lack or garble {error}: they were not written by Ganforge.") from error
+    return 0
+
+
+def _lines(folder: Folder) -> list[str]:
     recipe, plan, history = folder.json("recipe.json"), folder.json("plan.json"), folder.history()
     run, last = recipe["fields"]["run"], history[-1] if history else {"seen": 0, "seconds": 0.0}
     done = last["seen"] / run["examples"]
-    lines = [
+    return [
         f"{folder.path}: {recipe['recipe']} on {recipe['fields']['data']['path']}",
         f"  {last['seen']:,} of {run['examples']:,} images seen ({done:.0%}), {last['seconds'] / 60:.1f} minutes of training",
         *(f"  {note}" for note in plan["notes"]),
@@ -28,5 +36,3 @@ def main(arguments: list[str]) -> int:
         f"  report   {folder.path / 'report.html'}",
         f"  next     gan {'generate' if done >= 1 else 'resume'} {folder.path}",
     ]
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0

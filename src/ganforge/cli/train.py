@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from types import FunctionType, ModuleType
 from typing import Any
 
-from ..core.errors import UsageError
+from ..core.errors import GanforgeError, UsageError
 
 USAGE = "gan train DATA [--recipe NAME] [--dry-run] [options]"
 
@@ -28,22 +30,44 @@ def main(arguments: list[str]) -> int:
 
 
 def parse(name: str, data: str, options: list[str]) -> Any:
-    """The recipe object that a command line describes. A wrong option prints its nearest known ones and exits with 2."""
+    """The recipe object that a command line describes. A wrong value raises UsageError; a wrong option names its nearest, exit code 2."""
     import tyro
 
     from ..core.recipe import homes
     from ..data.images import Images
     from ..recipes import find
 
-    kind = find(name)
-    with _named(homes(kind)):
-        return tyro.cli(
-            kind,
-            args=options,
-            default=kind(data=Images(path=data)),
-            prog=f"gan train {data}" + (f" --recipe {name}" if name != "auto" else ""),
-            config=(tyro.conf.OmitArgPrefixes,),
-        )
+    kind, boxes = find(name), io.StringIO()
+    try:
+        with _named(homes(kind)), contextlib.redirect_stderr(boxes):
+            return tyro.cli(
+                kind,
+                args=options,
+                default=kind(data=Images(path=data)),
+                prog=f"gan train {data}" + (f" --recipe {name}" if name != "auto" else ""),
+                config=(tyro.conf.OmitArgPrefixes,),
+            )
+    except _Told as told:
+        raise told.error from None
+    except SystemExit as left:
+        if error := _ours(left):  # our own words, as everywhere else, instead of a box with them inside
+            raise error from None
+        sys.stderr.write(boxes.getvalue())
+        raise
+
+
+class _Told(Exception):
+    """Carries an error through tyro, which would swallow a ValueError inside a list of names."""
+
+    def __init__(self, error: UsageError) -> None:
+        self.error = error
+
+
+def _ours(error: BaseException | None) -> GanforgeError | None:
+    """The error of ours that another one came from, if any."""
+    while error and not isinstance(error, GanforgeError):
+        error = error.__context__
+    return error if isinstance(error, GanforgeError) else None
 
 
 def _named(homes: dict[type, ModuleType]) -> Any:
@@ -54,6 +78,12 @@ def _named(homes: dict[type, ModuleType]) -> Any:
 
     registry = tyro.constructors.ConstructorRegistry()
 
+    def found(text: str, home: ModuleType, kind: type) -> Any:
+        try:
+            return ref.resolve(text, home, kind)
+        except UsageError as error:
+            raise _Told(error) from error
+
     @registry.primitive_rule
     def by_name(info: Any) -> Any:
         if info.type not in homes:
@@ -62,7 +92,7 @@ def _named(homes: dict[type, ModuleType]) -> Any:
         return tyro.constructors.PrimitiveConstructorSpec(
             nargs=1,
             metavar="|".join([*ref.names(home, info.type), "FILE.py:NAME"]) if info.type is not FunctionType else "NAME",
-            instance_from_str=lambda texts: ref.resolve(texts[0], home, info.type),
+            instance_from_str=lambda texts: found(texts[0], home, info.type),
             is_instance=lambda value: isinstance(value, info.type),
             str_from_instance=lambda value: [ref.name(value, home)],
         )

@@ -39,7 +39,8 @@ def write(
     root, name = folder / "ckpt", f"{seen:012d}"
     aside = root / f".{name}.tmp"
     try:
-        shutil.rmtree(aside, ignore_errors=True)
+        for left in root.glob(".*.tmp"):  # by a process that was killed while it wrote
+            shutil.rmtree(left, ignore_errors=True)
         aside.mkdir(parents=True)
         files = {"state.safetensors": save(tensors), "state.json": json.dumps(state, indent=1).encode()}
         files["MANIFEST.sha256"] = "".join(f"{hashlib.sha256(data).hexdigest()}  {file}\n" for file, data in files.items()).encode()
@@ -70,7 +71,7 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     for place in found:
         try:
             return _open(place)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             faults.append(f"  {place.name}: {error}")
     if found:
         raise CheckpointError(f"no checkpoint in {folder / 'ckpt'} can be read:\n" + "\n".join(faults))
@@ -79,9 +80,9 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
 
 def _open(place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     data = {name: (place / name).read_bytes() for name in ("state.safetensors", "state.json")}
-    for line in (place / "MANIFEST.sha256").read_text().splitlines():
-        digest, name = line.split()
-        if hashlib.sha256(data[name]).hexdigest() != digest:
+    sums = {name: digest for digest, name in map(str.split, (place / "MANIFEST.sha256").read_text().splitlines())}
+    for name, content in data.items():
+        if hashlib.sha256(content).hexdigest() != sums.get(name):
             raise ValueError(f"{name} is damaged (its checksum differs)")
     state = json.loads(data["state.json"])
     if state["format"] > FORMAT:
@@ -115,7 +116,7 @@ def restore(method: Method, average: Average, tensors: Mapping[str, Tensor], sta
             network.load_state_dict(_under(tensors, f"average/{name}/"))
         for player in method.players:
             _restore_optimizer(player.optimizer, _under(tensors, f"optimizer/{player.name}/"), state["optimizers"][player.name])
-    except (RuntimeError, KeyError, ValueError) as error:
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"the checkpoint does not fit {type(method).__name__} as this recipe builds it: {error}") from error
 
 
@@ -138,9 +139,9 @@ def storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     ready = {}
     for key, value in tensors.items():
         value = value.detach().cpu().contiguous()
-        if value.data_ptr() in seen:
+        if value.untyped_storage().data_ptr() in seen:  # the same tensor, or a view of one
             value = value.clone()
-        seen.add(value.data_ptr())
+        seen.add(value.untyped_storage().data_ptr())
         ready[key] = value
     return ready
 
@@ -150,6 +151,7 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def write_flushed(path: Path, data: bytes) -> None:
+    """Write a file and wait until the disk has it."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -159,12 +161,17 @@ def write_flushed(path: Path, data: bytes) -> None:
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part."""
     aside = path.with_name(f".{path.name}.tmp")
-    write_flushed(aside, data)
-    os.replace(aside, path)
+    try:
+        write_flushed(aside, data)
+        os.replace(aside, path)
+    except OSError:
+        aside.unlink(missing_ok=True)  # half a file would only fill a full disk further
+        raise
     flush_directory(path.parent)
 
 
 def flush_directory(path: Path) -> None:
+    """Wait until the disk knows the names of the files in a folder."""
     if os.name == "nt":  # Windows flushes directory entries itself
         return
     descriptor = os.open(path, os.O_RDONLY)

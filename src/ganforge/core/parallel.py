@@ -89,5 +89,6 @@ def same_everywhere(value: float) -> float:
 
 
 def barrier() -> None:
+    """Wait until every process is here."""
     if world()[1] > 1:
         dist.barrier()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import typing
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def rebuild(cls: type, fields: Mapping[str, Any], trusted: Collection[str] = ())
         raise CheckpointError(
             f"{cls.__name__} has no {', '.join(sorted(extra))}; was this saved by another version? It has: {', '.join(hints)}."
         )
-    return cls(**{key: _value(hints[key], value, trusted) for key, value in fields.items()})
+    return cls(**{key: _value(key, hints[key], value, trusted) for key, value in fields.items()})
 
 
 def override(recipe: Any, changes: Mapping[str, Any]) -> Any:
@@ -79,7 +80,7 @@ def override(recipe: Any, changes: Mapping[str, Any]) -> Any:
         *inner, name = places[key]
         owner = functools.reduce(getattr, inner, recipe)
         hint = dict((f.name, h) for f, h in _fields(type(owner)))[name]
-        owner = dataclasses.replace(owner, **{name: _value(hint, value, None)})
+        owner = dataclasses.replace(owner, **{name: _value(key, hint, value, None)})
         recipe = dataclasses.replace(recipe, **{inner[0]: owner}) if inner else owner
     return recipe
 
@@ -90,7 +91,7 @@ def homes(cls: type) -> dict[type, ModuleType]:
     for _, hint in _fields(cls):
         for part in (hint, _each(hint)):
             if home := _home(part):
-                found[typing.get_args(part)[0]] = home
+                found[_kind(part)] = home
         if dataclasses.is_dataclass(hint):
             found |= homes(typing.cast(type, hint))
     return found
@@ -108,18 +109,31 @@ def _places(recipe: Any) -> dict[str, tuple[str, ...]]:
     return places
 
 
-def _value(hint: Any, value: Any, trusted: Collection[str] | None) -> Any:
+def _value(option: str, hint: Any, value: Any, trusted: Collection[str] | None) -> Any:
+    """What a field of that kind holds for `value`; raises UsageError where it is of another kind (Python and JSON can say anything)."""
+    if each := _each(hint):
+        values = value if isinstance(value, list | tuple) and not isinstance(value, _kind(each)) else [value]  # "r1" stands for ["r1"]
+        return tuple(_value(option, each, v, trusted) for v in values)
     if home := _home(hint):
-        return ref.resolve(value, home, typing.get_args(hint)[0], trusted) if isinstance(value, str) else value
-    if _home(_each(hint)):
-        return tuple(_value(_each(hint), v, trusted) for v in value)
-    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        value = ref.resolve(value, home, _kind(hint), trusted) if isinstance(value, str) else value
+    elif dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return rebuild(typing.cast(type, hint), value, trusted or ())
-    if isinstance(value, list):
-        return tuple(value)
-    if hint is float and isinstance(value, int):
+    elif hint is str and isinstance(value, int | os.PathLike) and not isinstance(value, bool):
+        return str(value)  # size=64, out=Path("runs/mine")
+    elif hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if not isinstance(value, _kind(hint)) or hint is int and isinstance(value, bool):
+        wanted = f"a name of {home.__name__} or such an object" if home else WORDS.get(hint, f"a {_kind(hint).__name__}")
+        raise UsageError(f"{option} must be {wanted}; got {value!r}.")
     return value
+
+
+WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
+
+
+def _kind(hint: Any) -> type:
+    """The class that values of a field are of."""
+    return typing.get_args(hint)[0] if _home(hint) else hint
 
 
 def _fields(cls: type) -> list[tuple[dataclasses.Field, Any]]:

@@ -42,7 +42,7 @@ def resolve(text: str, home: ModuleType, kind: type, trusted: Collection[str] | 
 def name(thing: Any, home: ModuleType) -> str:
     """The inverse of `resolve`: a text that leads back to `thing`. Raises UsageError for an object without a name."""
     public = (key for key, value in vars(home).items() if value is thing and not key.startswith("_"))
-    found = _origin.get(id(thing)) or next(public, None)
+    found = next(public, None) or _origin.get(id(thing))  # ours first: a file may only give it another name
     if found is None:
         raise UsageError(
             f"{thing!r} has no name that a run folder could keep. Put it into a file and pass ganforge.ref('file.py:name'), "
@@ -79,7 +79,9 @@ def _load(path: Path) -> ModuleType:
         sys.modules[key] = module
         try:
             spec.loader.exec_module(module)
-        except BaseException:
+        except BaseException as error:
             del sys.modules[key]
-            raise
+            if not isinstance(error, Exception):
+                raise
+            raise UsageError(f"{path} could not be run: {type(error).__name__}: {error}. With --debug you see where.") from error
     return sys.modules[key]

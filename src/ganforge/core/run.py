@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from .errors import UsageError, nearest
@@ -48,9 +49,14 @@ class Run:
     """Trackers beside the files: tensorboard, wandb, mlflow."""
 
     def __post_init__(self) -> None:
-        for option, least in (("minutes", 0), ("examples", 0), ("batch", 1), ("accumulate", 1), ("threads", 0), ("snapshots", 1)):
+        for option in ("minutes", "save_minutes"):
+            if not 0 <= getattr(self, option) < math.inf:  # refuses what is not a number, too
+                raise UsageError(f"--{option.replace('_', '-')} must be a number of at least 0; got {getattr(self, option)}.")
+        for option, least in (("examples", 0), ("batch", 1), ("accumulate", 1), ("threads", 0), ("snapshots", 1)):
             if getattr(self, option) < least:
                 raise UsageError(f"--{option} must be at least {least}; got {getattr(self, option)}.")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"--seed must be from 0 to 2^63 - 1; got {self.seed}.")
         if not self.minutes and not self.examples:
             raise UsageError("--minutes 0 needs --examples: how long to train?")
         if not 0 <= self.ema <= 1:

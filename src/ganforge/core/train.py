@@ -45,6 +45,8 @@ class Watcher(Protocol):
 
 
 class Data(Protocol):
+    """An endless source of batches; `start` is a step, so that a resumed run sees what the uninterrupted one would have."""
+
     def batches(self, size: int, *, seed: int, start: int, rank: int, world: int, device: str) -> Iterator[Batch]: ...
 
 

@@ -73,8 +73,8 @@ class TwoPlayer(Method):
         if (now.step + 1) % self.critic_steps == 0:
             on_fake = judge(self.packed(self.generator(self.latent(len(x)), y)))
             with torch.no_grad():
-                on_real = judge(real) if self.loss.relativistic else None
-            yield Update(self.g, self.loss.g(on_fake, on_real).mean())
+                rival = judge(real) if self.loss.relativistic else None
+            yield Update(self.g, self.loss.g(on_fake, rival).mean())
 
     def penalty(self, real: Tensor, fake: Tensor, y: Tensor | None, now: Progress) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the penalties that are due now, a scalar, and each one's unweighted mean by name."""
@@ -85,7 +85,7 @@ class TwoPlayer(Method):
                 labels = y if y is None else y[:n]
                 size = penalty.of(lambda sample, labels=labels: self.discriminator(sample, labels), real[:n], fake[:n]).mean()
                 total = total + value(penalty.weight, now) * penalty.every * size
-                sizes[f"penalty/{penalty.of.__name__}"] = size
+                sizes[f"penalty/{getattr(penalty.of, '__name__', 'own')}"] = size
         return total, sizes
 
     def packed(self, x: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ class Join(nn.Module):
         super().__init__()
         self.embed = nn.Embedding(classes, width) if classes else None
         self.extra = width if classes else 0
+        if self.embed is not None:
+            nn.init.normal_(self.embed.weight, std=0.3)  # quieter than the latent beside it, which would else be ignored at first
 
     def forward(self, h: Tensor, y: Tensor | None = None) -> Tensor:
         return h if self.embed is None else torch.cat([h, self.embed(_labels(y)).to(h.dtype)], 1)

@@ -30,7 +30,7 @@ class Folder:
     def json(self, name: str) -> dict[str, Any]:
         """The content of a JSON file of the run. Raises CheckpointError if it is missing or damaged."""
         try:
-            return json.loads((self.path / name).read_text())
+            return json.loads((self.path / name).read_bytes())
         except FileNotFoundError as error:
             raise CheckpointError(f"{self.path} has no {name}: it is not a run of Ganforge, or it was stopped before it began.") from error
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -55,20 +55,22 @@ def create(out: str, data_name: str) -> Folder:
     """A new, empty run folder: `out`, or the next free runs/<data>-001. Raises UsageError if `out` holds a run already."""
     try:
         if out:
+            check_free(out)
             path = Path(out).expanduser()
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise UsageError(
-                    f"--out {path} exists and is not empty. To continue that run: gan resume {path}; else choose another folder."
-                )
             path.mkdir(parents=True, exist_ok=True)
         else:
             path = _next_free(Path("runs"), data_name)
         (path / "samples").mkdir()
     except OSError as error:
-        if isinstance(error, UsageError):
-            raise
         raise StorageError(f"the run folder could not be made: {error}.") from error
     return Folder(path)
+
+
+def check_free(out: str) -> None:
+    """Raise UsageError if `out` holds something already."""
+    path = Path(out).expanduser()
+    if out and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"--out {path} exists and is not empty. To continue that run: gan resume {path}; else choose another folder.")
 
 
 def open_run(path: str | Path) -> Folder:

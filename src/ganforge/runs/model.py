@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from .. import __version__
 from ..core import recipe as recipes_json
 from ..core.checkpoint import replace_file, storable
-from ..core.errors import CheckpointError, UsageError, nearest
+from ..core.errors import CheckpointError, GanforgeError, UsageError, nearest
 from ..core.machine import pick_device
 from ..data.spec import DataSpec
 from ..recipes import find
@@ -102,9 +102,9 @@ def load(path: str | Path, *, code: Collection[str] = (), device: str = "cpu") -
     folder = Path(path).expanduser()
     folder = folder / "best" if (folder / "best").is_dir() else folder
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads((folder / "config.json").read_bytes())
         weights = load_file(folder / "model.safetensors")
-    except FileNotFoundError as error:
+    except OSError as error:  # missing, unreadable, or `path` is a file
         raise CheckpointError(
             f"{path} holds no model (expected {folder / 'config.json'} and model.safetensors). A run writes them at its first checkpoint."
         ) from error
@@ -128,7 +128,9 @@ def build(config: Mapping[str, Any], code: Collection[str] = ()) -> tuple[Any, D
         saved = config["spec"]
         spec = DataSpec(tuple(saved["shape"]), saved["classes"], tuple(saved["names"]), saved["count"])
         recipe = recipes_json.rebuild(find(config["recipe"], code), config["fields"], code)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"config.json lacks or garbles {error}: it was not written by Ganforge.") from error
-    with torch.random.fork_rng(devices=[]):  # building draws weights that are replaced at once
-        return recipe.method(spec), spec
+        with torch.random.fork_rng(devices=[]):  # building draws weights that are replaced at once
+            return recipe.method(spec), spec
+    except GanforgeError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, RuntimeError) as error:
+        raise CheckpointError(f"the description of the model lacks or garbles {error}: it was not written by Ganforge.") from error

@@ -176,15 +176,20 @@ def _warn(name: str, reason: str) -> None:
     logger.warning("the tracker %s is disabled and the training goes on (metrics.jsonl has all numbers): %s", name, first)
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Raise UsageError for a name that is no tracker's."""
+    for name in names:
+        if name not in SINKS:
+            raise UsageError(f"'{name}' is not a tracker.{nearest(name, SINKS)} There are: {', '.join(SINKS)}.")
+
+
 def open_sinks(names: Sequence[str], folder: Path, config: dict[str, Any]) -> list[Sink]:
     """The trackers of these names, ready to log.
 
     Raises UsageError for an unknown name or a missing package. A tracker that is there but cannot start (no
     network, no login) is left out with a warning, so that a run resumed at night is not stopped by it.
     """
-    for name in names:
-        if name not in SINKS:
-            raise UsageError(f"'{name}' is not a tracker.{nearest(name, SINKS)} There are: {', '.join(SINKS)}.")
+    check_names(names)
     opened: list[Sink] = []
     for name in dict.fromkeys(names):
         try:

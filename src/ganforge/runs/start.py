@@ -21,7 +21,7 @@ from ..core.train import train as train_loop
 from ..data.describe import summary
 from ..recipes import find, name_of
 from . import folder as folders
-from . import model, report, signals
+from . import model, report, signals, sinks
 from .environment import environment
 from .folder import Folder
 from .grid import grid, save_png
@@ -75,12 +75,15 @@ def launch(recipe: Any, *, dry_run: bool = False) -> TrainedRun:
         machine.use_threads(recipe.run.threads)
         if world > 1 and not recipe.run.out:
             raise UsageError("with several processes give them a common folder: --out runs/NAME.")
+        if rank == 0:  # before the data and the machine are looked at, which takes its time
+            folders.check_free(recipe.run.out)
+            sinks.check_names(recipe.run.log)
         data = recipe.dataset()
         spec = dataclasses.replace(data.spec, device=str(device))
         for line in summary(data):
             voice.say(line)
-        recipe, plan = _plan(recipe, data, spec, device)
-        for note in plan["notes"]:
+        recipe, planned = plan(recipe, data, spec, device)
+        for note in planned["notes"]:
             voice.say(f"Plan    {note}")
         if dry_run:
             voice.say("dry run: nothing was trained or written.")
@@ -90,7 +93,7 @@ def launch(recipe: Any, *, dry_run: bool = False) -> TrainedRun:
         content |= {"fields": recipes_json.describe(recipe), "spec": _plain_spec(spec)}
         if rank == 0:
             voice.keep(folder.path / "log.txt")
-            folder.write_json("plan.json", plan)
+            folder.write_json("plan.json", planned)
             folder.write_json("environment.json", environment())
             folder.write_json("data_report.json", {**data.report, "summary": summary(data), "fingerprint": data.fingerprint})
             save_png(_reals(data), folder.path / "reals.png")
@@ -107,7 +110,10 @@ def resume(path: str | Path, *, code: Collection[str] = ()) -> TrainedRun:
     """
     folder = folders.open_run(path)
     content = folder.json("recipe.json")
-    recipe = recipes_json.rebuild(find(content["recipe"], code), content["fields"], code)
+    try:
+        recipe = recipes_json.rebuild(find(content["recipe"], code), content["fields"], code)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder.path / 'recipe.json'} lacks or garbles {error}: it was not written by Ganforge.") from error
     with parallel.processes(machine.pick_device(recipe.run.device)) as device, torch.random.fork_rng(devices=[]):
         voice = Voice(quiet=parallel.world()[0] > 0)
         voice.keep(folder.path / "log.txt")
@@ -122,7 +128,7 @@ def resume(path: str | Path, *, code: Collection[str] = ()) -> TrainedRun:
         return _go(recipe, data, dataclasses.replace(data.spec, device=str(device)), folder, content, device, voice)
 
 
-def _plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, dict[str, Any]]:
+def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, dict[str, Any]]:
     """The recipe with everything decided, and the plan: notes, speed, sizes."""
     notes: list[str] = []
     if hasattr(recipe, "plan"):

@@ -26,9 +26,13 @@ class Networks(NamedTuple):
 
 
 mlp = Networks(_mlp.Generator, _mlp.Discriminator)
+"""Fully connected, three hidden layers."""
 dcgan = Networks(_dcgan.Generator, _dcgan.Discriminator)
+"""Strided 4x4 convolutions and batch norm."""
 r3 = Networks(_r3.Generator, _r3.Discriminator)
+"""Residual bottleneck blocks without norms, after R3GAN."""
 sngan = Networks(_sngan.Generator, _sngan.Discriminator)
+"""Residual blocks, spectral norm in the discriminator."""
 dcgan_plain = Networks(_dcgan.Generator, partial(_dcgan.Discriminator, norm=_dcgan.plain))
 """No norm in the discriminator: for penalties and weight clipping, which batch norm would blur over examples."""
 dcgan_layer_norm = Networks(_dcgan.Generator, partial(_dcgan.Discriminator, norm=_dcgan.layer_norm))

@@ -2,13 +2,16 @@
 
 Own code from the published facts: bottleneck blocks with a leaky ReLU after each of the first two convolutions, the last
 convolution starting at zero, variance kept by the initial weights alone, bilinear resampling, a learnt basis in
-place of the first feature map, no tanh. Two departures for CPUs: dense 3x3 convolutions (group=0) where the paper
-groups 16 channels, and pixels folded into channels (patch=2), so that no block works at full resolution.
+place of the first feature map. Departures, measured on short runs (docs/LOG.md): a leaky ReLU before both heads and a
+tanh after the generator's, and a head on all last features where the paper pools them. For CPUs: dense 3x3 convolutions
+(group=0) where the paper groups 16 channels, and pixels folded into channels (patch=2), so that no block works
+at full resolution.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +19,9 @@ from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_shuff
 
 from ..conditioning import WAYS_IN_DISCRIMINATORS, Join, JoinMap, Projection, check_ways
 from .grid import grid
+
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 class Block(nn.Module):
@@ -38,7 +44,7 @@ class Block(nn.Module):
 
 
 class Generator(nn.Module):
-    """z (n, z), y (n,) -> image (n, c, h, w), about [-1, 1], not clamped.
+    """z (n, z), y (n,) -> image (n, c, h, w) in [-1, 1].
 
     `width` channels at the highest resolution that has blocks (the image's, divided by `patch`), doubled at every
     halving up to `cap` times; `blocks` blocks per resolution.
@@ -76,7 +82,8 @@ class Generator(nn.Module):
         h = self.stages[0](h)
         for change, stage in zip(self.changes, self.stages[1:], strict=True):
             h = stage(interpolate(change(h), scale_factor=2, mode="bilinear"))
-        return self.grid.crop(pixel_shuffle(self.head(h), self.patch), *self.size)
+        x = pixel_shuffle(self.head(leaky_relu(h, 0.2)), self.patch)
+        return self.grid.crop(x, *self.size).tanh()
 
 
 class Discriminator(nn.Module):
@@ -105,15 +112,14 @@ class Discriminator(nn.Module):
         self.stem = _start(_pixels((shape[0] + self.join.extra) * patch**2, widths[0], patch))
         self.stages = nn.ModuleList(nn.Sequential(*(Block(w, expansion, group, depth) for _ in range(blocks))) for w in widths)
         self.changes = nn.ModuleList(_change(a, b) for a, b in zip(widths, widths[1:], strict=False))
-        last = widths[-1]
-        self.pool = _start(nn.Conv2d(last, last, (self.grid.height, self.grid.width), groups=last, bias=False))
-        self.head = Projection(last, classes if condition == "projection" else 0)
+        features = widths[-1] * self.grid.height * self.grid.width
+        self.head = Projection(features, classes if condition == "projection" else 0)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.stages[0](self.stem(pixel_unshuffle(self.grid.pad(self.join(x, y)), self.patch)))
         for change, stage in zip(self.changes, self.stages[1:], strict=True):
             h = stage(change(avg_pool2d(h, 2)))
-        return self.head(self.pool(h).flatten(1), y)
+        return self.head(leaky_relu(h, 0.2).flatten(1), y)
 
 
 def _widths(width: int, halvings: int, cap: int) -> list[int]:
@@ -125,7 +131,7 @@ def _change(a: int, b: int) -> nn.Module:
     return nn.Identity() if a == b else _start(nn.Conv2d(a, b, 1, bias=False))
 
 
-def _pixels(a: int, b: int, patch: int) -> nn.Module:
+def _pixels(a: int, b: int, patch: int) -> nn.Conv2d:
     """To or from pixels: 1x1 as in the paper; 3x3 where pixels are folded, so that neighbouring patches agree."""
     return nn.Conv2d(a, b, 1) if patch == 1 else nn.Conv2d(a, b, 3, padding=1)
 
@@ -135,7 +141,7 @@ def _groups(channels: int, group: int) -> int:
     return channels // group if group and channels % group == 0 else 1
 
 
-def _start(layer: nn.Module, gain: float = 1.0) -> nn.Module:
+def _start(layer: Layer, gain: float = 1.0) -> Layer:
     """Weights N(0, (gain / sqrt(fan in))^2), biases 0."""
     nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(layer.weight[0].numel()))
     if layer.bias is not None:

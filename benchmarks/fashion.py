@@ -1,0 +1,113 @@
+"""auto against dcgan with the classic loss on Fashion-MNIST, the same minutes on the same machine, several seeds.
+
+    python benchmarks/fashion.py --minutes 5 --seeds 3 --out runs/fashion        # about 35 minutes; writes table.md and pictures
+
+FD-cnn (benchmarks/judge.py) of 10,000 fakes, classes in equal parts, to the 10,000 held-out images, every tenth of the
+run: the last value, and the last over the best, which shows late collapse. "agree": how often the judge takes a fake
+for the class that was asked for. Judging time is not part of the minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from judge import Judge
+
+from ganforge.core import machine
+from ganforge.core.method import Progress
+from ganforge.core.recipe import override
+from ganforge.core.train import Tick, train
+from ganforge.data.images import Images
+from ganforge.recipes import find
+from ganforge.runs import sampling
+from ganforge.runs.grid import grid, save_png
+from ganforge.runs.start import plan
+
+FAKES = 10_000
+
+
+class Scores:
+    """A watcher that judges the averaged generator ten times a run."""
+
+    def __init__(self, judge: Judge, method, picture: Path) -> None:
+        self.judge, self.picture, self.rows = judge, picture, []
+        self.wanted = torch.arange(FAKES) % 10
+        self.z, self.y = sampling.starts(method, range(FAKES), 10, self.wanted.tolist())
+
+    def step(self, now: Progress) -> None: ...
+
+    def saved(self, tick: Tick) -> None: ...
+
+    def tick(self, tick: Tick) -> None:
+        if int(tick.now.fraction * 10 + 1e-9) > len(self.rows):
+            fakes = sampling.images(tick.average.networks["generator"], self.z, self.y)
+            score = {"seen": tick.now.seen, "fd": self.judge.distance(fakes), "agree": self.judge.agreement(fakes, self.wanted)}
+            self.rows.append(score)
+            print("    {seen:,} images: FD-cnn {fd:.2f}, agree {agree:.1%}".format(**score), flush=True)
+            save_png(grid(fakes[:100], columns=10), self.picture)
+
+
+def one(name: str, seed: int, options: argparse.Namespace, judge: Judge) -> dict:
+    """Train one recipe with one seed; its scores."""
+    recipe = override(find(name)(data=Images(path=options.data)), {"minutes": options.minutes, "seed": seed, **dict(options.set or [])})
+    data, device = recipe.dataset(), torch.device("cpu")
+    recipe, planned = plan(recipe, data, data.spec, device)
+    print(f"{name}, seed {seed}: " + "; ".join(planned["notes"]), flush=True)
+    torch.manual_seed(seed)
+    method = recipe.method(data.spec)
+    machine.layout(method, recipe.run.layout)
+    scores = Scores(judge, method, options.out / f"{name}-{seed}.png")
+    with tempfile.TemporaryDirectory() as folder:
+        run = replace(recipe.run, save_minutes=1e9)
+        train(method, data, run, folder=Path(folder), device=device, watcher=scores)
+    best = min(row["fd"] for row in scores.rows)
+    last = scores.rows[-1]
+    return {"recipe": name, "seed": seed, "examples": last["seen"], **last, "best": best, "ratio": last["fd"] / best, "curve": scores.rows}
+
+
+def table(rows: list[dict], floor: float, minutes: float) -> str:
+    """Markdown: one line a recipe, mean and spread over seeds."""
+    lines = [
+        f"| recipe | FD-cnn after {minutes:g} min, mean (each seed) | last / best, worst seed | agree | images seen |",
+        "|---|---|---|---|---|",
+    ]
+    for name in dict.fromkeys(row["recipe"] for row in rows):
+        mine = [row for row in rows if row["recipe"] == name]
+        each = ", ".join(f"{row['fd']:.1f}" for row in mine)
+        mean, worst = statistics.mean(row["fd"] for row in mine), max(row["ratio"] for row in mine)
+        agree, seen = statistics.mean(row["agree"] for row in mine), statistics.mean(row["examples"] for row in mine)
+        lines.append(f"| `{name}` | **{mean:.1f}** ({each}) | {worst:.2f} | {agree:.1%} | {seen / 1000:,.0f} k |")
+    return "\n".join([*lines, f"\nReal training images, as many, score {floor:.2f}.\n"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipes", nargs="+", default=["auto", "dcgan"])
+    parser.add_argument("--data", default="fashion-mnist", help="a 28x28 set with held-out images")
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--set", nargs=2, action="append", metavar=("OPTION", "VALUE"), help="change an option, e.g. --set loss hinge")
+    parser.add_argument("--out", type=Path, default=Path("runs/fashion"))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    machine.use_threads(0)
+    judge = Judge(options.data, Path("runs/judges"))
+    floor = judge.floor(Images(path=options.data).load().images)
+    print(f"judge: {judge.accuracy():.2%} on held-out images; real against real {floor:.2f}", flush=True)
+    rows = []
+    for seed in range(options.seeds):
+        for name in options.recipes:
+            rows.append(one(name, seed, options, judge))
+            (options.out / "scores.json").write_text(json.dumps(rows, indent=1))
+            (options.out / "table.md").write_text(table(rows, floor, options.minutes))
+    print((options.out / "table.md").read_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Recipes as objects: every size and colour, classes that reach the networks, names, headings, refusals."""
+
+import pytest
+import torch
+
+from ganforge import recipes
+from ganforge.core import recipe as recipes_json
+from ganforge.core.errors import UsageError
+from ganforge.data.images import Images
+from ganforge.data.spec import DataSpec
+
+NAMES = list(recipes.NAMES)
+UNCONDITIONAL = [name for name in NAMES if name != "cgan"]
+
+
+def method_of(name, spec, **options):
+    recipe = recipes.find(name)(data=Images(path="digits"))
+    if hasattr(recipe, "plan"):
+        recipe, _ = recipe.plan(spec, lambda candidate: 100.0)
+    return recipes_json.override(recipe, {"width": 8, "d_width": 8, "z": 8, **options}).method(spec)
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+@pytest.mark.parametrize("name", UNCONDITIONAL)
+def test_every_recipe_builds_grey_and_colour_with_and_without_classes(name, shape, classes):
+    method = method_of(name, DataSpec(shape, classes, tuple("abc"[:classes]), 100))
+    y = torch.tensor([0, 1, 2, 0]) if classes else None
+    x = method.generator(method.latent(4), y)
+    assert x.shape == (4, *shape) and torch.isfinite(x).all()
+    assert method.discriminator(x, y).shape == (4,)
+
+
+@pytest.mark.parametrize("name", UNCONDITIONAL)
+def test_the_class_reaches_both_networks(name):
+    method = method_of(name, DataSpec((1, 28, 28), 2, ("a", "b"), 100)).eval()
+    with torch.no_grad():  # class-conditional norms and zeroed last layers start equal for all classes
+        for parameter in method.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    z, x = torch.randn(2, 8), torch.randn(2, 1, 28, 28)
+    zero, one = (torch.full((2,), c) for c in (0, 1))
+    assert not torch.equal(method.generator(z, zero), method.generator(z, one))
+    assert not torch.equal(method.discriminator(x, zero), method.discriminator(x, one))
+
+
+def test_cgan_without_labels_says_what_to_do():
+    with pytest.raises(UsageError, match="cgan needs labels.*sub-folder"):
+        method_of("cgan", DataSpec((1, 28, 28), 0, (), 100))
+
+
+def test_every_recipe_has_a_heading_with_its_paper():
+    headings = recipes.headings()
+    assert list(headings) == NAMES
+    for name, heading in headings.items():
+        assert name == "auto" or "arXiv:" in heading
+
+
+def test_names_and_classes_lead_to_each_other():
+    assert [recipes.name_of(recipes.find(name)) for name in NAMES] == NAMES
+    assert recipes.WGANGP is recipes.find("WGAN_GP")
+    with pytest.raises(AttributeError, match="no attribute 'Nope'"):
+        recipes.Nope  # noqa: B018
+
+
+def test_an_unknown_recipe_gets_the_nearest_name():
+    with pytest.raises(UsageError, match=r"'dcgann' is not a recipe. Did you mean 'dcgan'\? .*shows all"):
+        recipes.find("dcgann")
