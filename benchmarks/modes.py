@@ -15,6 +15,7 @@ import json
 import math
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -76,7 +77,7 @@ def train(name: str, seed: int, steps: int, batch: int) -> tuple[Tensor, float]:
         latent=Normal(2),
         loss=losses.relativistic,
         optimizer=lambda parameters: torch.optim.Adam(parameters, 1e-3, (0.0, 0.9)),
-        penalties=[Penalty(p, cosine(GAMMA[name], GAMMA[name] / 10)) for p in (penalties.r1_finite_difference, penalties.r2_finite_difference)],
+        penalties=[Penalty(partial(p, eps=EPS), cosine(GAMMA[name], GAMMA[name] * END), every=EVERY) for p in PENALTIES],
         schedule=lambda now: {"lr": cosine(1e-3, 1e-5)(now), "betas": (0.0, cosine(0.9, 0.99)(now))},
     )
     average = Average(method.exports, 0.05)
@@ -92,6 +93,10 @@ def train(name: str, seed: int, steps: int, batch: int) -> tuple[Tensor, float]:
 
 SHARPNESS = {"ring": 4.0, "grid": 4.0}
 """Standard deviation of the discriminator's random frequencies, in radians per unit of scaled space."""
+PENALTIES = (penalties.r1_finite_difference, penalties.r2_finite_difference)
+EVERY, END = 1, 0.01
+EPS = 0.002
+"""Reach of the finite differences: well below the width of a mode, which is 0.01 of scaled space."""
 GAMMA = {"ring": 1e-3, "grid": 1e-3}
 """Penalty weight at the start: slopes of a critic that separates modes a hundredth wide are steep by right."""
 

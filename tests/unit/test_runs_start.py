@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 import ganforge
 from ganforge.core import machine
 from ganforge.core.errors import CheckpointError, UsageError
-from ganforge.runs import signals, start
+from ganforge.runs import observe, signals, start
 from ganforge.runs.folder import Folder
 
 TINY = {"width": 8, "z": 8, "batch": 16, "precision": "fp32", "layout": "contiguous", "threads": 1}
@@ -100,15 +100,33 @@ def test_a_stopped_run_saves_exits_with_its_code_and_resumes_bit_for_bit(number,
 
 def test_a_killed_run_resumes_bit_for_bit(uninterrupted, tmp_path):
     process = gan("train", "digits", *words(LONG), "--out", "run", cwd=tmp_path)
-    for count in (30, 100):  # killed wherever it just is
+    codes = []
+    for count in (30, 100):  # killed wherever it just is; on a busy machine the second kill may come too late
         wait_for(tmp_path / "run" / "metrics.jsonl", process, count)
         process.kill()
         process.communicate(timeout=60)
-        assert process.returncode == -signal.SIGKILL
+        codes.append(process.returncode)
         process = gan("resume", "run", cwd=tmp_path)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
+    assert codes[0] == -signal.SIGKILL and codes[1] in (-signal.SIGKILL, 0)
     same(uninterrupted, tmp_path / "run")
+
+
+@pytest.mark.xfail(strict=True, reason="core/train.py: resuming a run whose last checkpoint is written does not call watcher.saved")
+def test_a_run_killed_between_its_last_checkpoint_and_its_model_gets_the_model_on_resuming(tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def die(self, tick):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(observe.Observer, "saved", die)
+        with pytest.raises(Killed):
+            train(tmp_path / "run")
+    assert ganforge.resume(tmp_path / "run").finished
+    assert ganforge.load(tmp_path / "run").generate([1])
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_shuffle, pixel_unshuffle
 
 from ..conditioning import WAYS_IN_DISCRIMINATORS, Join, JoinMap, Projection, check_ways
-from .grid import grid
+from .grid import Grid, grid
 
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
@@ -69,20 +69,20 @@ class Generator(nn.Module):
         self.grid, self.size = grid(*shape[1:]), shape[1:]
         self.join = Join(classes, z)
         self.patch = patch
-        widths = _widths(width, self.grid.doublings - patch.bit_length() + 1, cap)[::-1]
+        widths = _widths(width, self.grid, patch, cap)[::-1]
         self.basis = nn.Parameter(torch.randn(widths[0], self.grid.height, self.grid.width))
         self.stem = _start(nn.Linear(z + self.join.extra, widths[0], bias=False))
         depth = blocks * len(widths)
         self.stages = nn.ModuleList(nn.Sequential(*(Block(w, expansion, group, depth) for _ in range(blocks))) for w in widths)
         self.changes = nn.ModuleList(_change(a, b) for a, b in zip(widths, widths[1:], strict=False))
-        self.head = _start(_pixels(widths[-1], shape[0] * patch**2, patch))
+        self.head = _start(_pixels(widths[-1] // patch**2, shape[0], patch))
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.basis * self.stem(self.join(z, y))[:, :, None, None]
         h = self.stages[0](h)
         for change, stage in zip(self.changes, self.stages[1:], strict=True):
             h = stage(interpolate(change(h), scale_factor=2, mode="bilinear"))
-        x = pixel_shuffle(self.head(leaky_relu(h, 0.2)), self.patch)
+        x = self.head(pixel_shuffle(leaky_relu(h, 0.2), self.patch))
         return self.grid.crop(x, *self.size).tanh()
 
 
@@ -107,23 +107,29 @@ class Discriminator(nn.Module):
         self.grid = grid(*shape[1:])
         self.join = JoinMap(classes if condition == "concat" else 0, *shape[1:])
         self.patch = patch
-        widths = _widths(width, self.grid.doublings - patch.bit_length() + 1, cap)
+        widths = _widths(width, self.grid, patch, cap)
         depth = blocks * len(widths)
-        self.stem = _start(_pixels((shape[0] + self.join.extra) * patch**2, widths[0], patch))
+        self.stem = _start(_pixels(shape[0] + self.join.extra, widths[0] // patch**2, patch))
         self.stages = nn.ModuleList(nn.Sequential(*(Block(w, expansion, group, depth) for _ in range(blocks))) for w in widths)
         self.changes = nn.ModuleList(_change(a, b) for a, b in zip(widths, widths[1:], strict=False))
         features = widths[-1] * self.grid.height * self.grid.width
         self.head = Projection(features, classes if condition == "projection" else 0)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        h = self.stages[0](self.stem(pixel_unshuffle(self.grid.pad(self.join(x, y)), self.patch)))
+        h = self.stem(self.grid.pad(self.join(x, y)))
+        h = self.stages[0](h if self.patch == 1 else pixel_unshuffle(leaky_relu(h, 0.2), self.patch))
         for change, stage in zip(self.changes, self.stages[1:], strict=True):
             h = stage(change(avg_pool2d(h, 2)))
         return self.head(leaky_relu(h, 0.2).flatten(1), y)
 
 
-def _widths(width: int, halvings: int, cap: int) -> list[int]:
-    """Channels from full resolution down."""
+def _widths(width: int, grid: Grid, patch: int, cap: int) -> list[int]:
+    """Channels from the highest resolution that has blocks down to the grid."""
+    halvings = grid.doublings - (patch.bit_length() - 1)
+    if patch not in (1, 2, 4) or halvings < 0:
+        raise ValueError(f"patch must be 1, 2 or 4, and images have {4 * patch} pixels or more a side; got {patch}.")
+    if width % patch**2:
+        raise ValueError(f"with patch {patch}, width must be a multiple of {patch**2}; got {width}.")
     return [width * min(2**i, cap) for i in range(halvings + 1)]
 
 
@@ -132,7 +138,7 @@ def _change(a: int, b: int) -> nn.Module:
 
 
 def _pixels(a: int, b: int, patch: int) -> nn.Conv2d:
-    """To or from pixels: 1x1 as in the paper; 3x3 where pixels are folded, so that neighbouring patches agree."""
+    """To or from pixels: 1x1 as in the paper; 3x3 at full resolution where blocks work below it, so that neighbours agree."""
     return nn.Conv2d(a, b, 1) if patch == 1 else nn.Conv2d(a, b, 3, padding=1)
 
 
