@@ -1,6 +1,8 @@
 """What the engine promises about every method."""
 
 import dataclasses
+import os
+import sys
 
 import pytest
 import torch
@@ -117,6 +119,15 @@ def test_a_loss_that_is_no_scalar_is_told_so():
         iterate(method, [BATCH], Progress(0, 0, 8))
 
 
+def refuse(original, words):
+    def reading(tensor, *rest):
+        if f"{os.sep}optim{os.sep}" in sys._getframe(1).f_code.co_filename:
+            return original(tensor, *rest)  # optimisers count their steps in tensors on the CPU
+        pytest.fail(words)
+
+    return reading
+
+
 def test_nothing_in_a_step_waits_for_the_device(monkeypatch):
     """Reading a tensor's value (.item(), .tolist(), float()) stalls a GPU; a step must not do it."""
     forbidden = ("item", "tolist", "__bool__", "__float__", "__int__", "numpy")
@@ -125,6 +136,6 @@ def test_nothing_in_a_step_waits_for_the_device(monkeypatch):
         iterate(method, [BATCH], Progress(0, 0, 8))  # optimisers set up their state
         with monkeypatch.context() as patch:
             for attribute in forbidden:
-                patch.setattr(torch.Tensor, attribute, lambda *a, attribute=attribute: pytest.fail(f"{name}: .{attribute}() in a step"))
+                patch.setattr(torch.Tensor, attribute, refuse(getattr(torch.Tensor, attribute), f"{name}: .{attribute}() in a step"))
             for i in range(4):
                 iterate(method, [BATCH], Progress(i, 8 * i, 32))

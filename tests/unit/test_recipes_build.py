@@ -67,9 +67,6 @@ def test_an_unknown_recipe_gets_the_nearest_name():
         recipes.find("dcgann")
 
 
-NOT_YET = pytest.mark.xfail(strict=True, reason="recipes/base.py or r3gan.py does not check this yet")
-
-
 @pytest.mark.parametrize(
     ("name", "option", "value"),
     [
@@ -83,21 +80,21 @@ NOT_YET = pytest.mark.xfail(strict=True, reason="recipes/base.py or r3gan.py doe
         ("dcgan", "optimizer", "Adm"),
         ("dcgan", "condition", "nothing"),
         ("dcgan", "d_condition", "nothing"),
-        pytest.param("dcgan", "d_width", -5, marks=NOT_YET),
-        pytest.param("dcgan", "beta1", 2.0, marks=NOT_YET),
-        pytest.param("dcgan", "beta2_end", 3.0, marks=NOT_YET),
-        pytest.param("dcgan", "lr", float("inf"), marks=NOT_YET),
-        pytest.param("dcgan", "lr_end", -1.0, marks=NOT_YET),
-        pytest.param("dcgan", "clip", -1.0, marks=NOT_YET),
-        pytest.param("dcgan", "label_smoothing", 0.7, marks=NOT_YET),
-        pytest.param("dcgan", "label_smoothing", -0.1, marks=NOT_YET),
-        pytest.param("dcgan", "penalty_share", 3.0, marks=NOT_YET),
-        pytest.param("dcgan", "penalty_end", -1.0, marks=NOT_YET),
-        pytest.param("dcgan", "penalty_weight", float("nan"), marks=NOT_YET),
+        ("dcgan", "d_width", -5),
+        ("dcgan", "beta1", 2.0),
+        ("dcgan", "beta2_end", 3.0),
+        ("dcgan", "lr", float("inf")),
+        ("dcgan", "lr_end", -1.0),
+        ("dcgan", "clip", -1.0),
+        ("dcgan", "label_smoothing", 0.7),
+        ("dcgan", "label_smoothing", -0.1),
+        ("dcgan", "penalty_share", 3.0),
+        ("dcgan", "penalty_end", -1.0),
+        ("dcgan", "penalty_weight", float("nan")),
         ("r3gan", "patch", 3),
         ("r3gan", "patch", 0),
-        pytest.param("r3gan", "blocks", 0, marks=NOT_YET),
-        pytest.param("r3gan", "expansion", 0, marks=NOT_YET),
+        ("r3gan", "blocks", 0),
+        ("r3gan", "expansion", 0),
         ("r3gan", "group", -4),
     ],
 )

@@ -113,7 +113,6 @@ def test_a_killed_run_resumes_bit_for_bit(uninterrupted, tmp_path):
     same(uninterrupted, tmp_path / "run")
 
 
-@pytest.mark.xfail(strict=True, reason="core/train.py: resuming a run whose last checkpoint is written does not call watcher.saved")
 def test_a_run_killed_between_its_last_checkpoint_and_its_model_gets_the_model_on_resuming(tmp_path, monkeypatch):
     class Killed(BaseException):
         pass

@@ -21,6 +21,8 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"say what to train on: {USAGE}. DATA is a folder of images, an archive, or a built-in set (`gan list data`).")
     if helping:
         sys.stdout.write(f"{USAGE}\n\nDATA is a folder of images, a .zip, .npz, idx, CIFAR or parquet file, or a built-in set.\n\n")
+    if any(a.split("=")[0] == "--path" for a in arguments):
+        raise UsageError(f"DATA comes first and needs no option: {USAGE}")
     data, options = (arguments[0], arguments[1:]) if not arguments[0].startswith("-") else ("DATA", arguments)
     recipe = parse(name, data, options)
 

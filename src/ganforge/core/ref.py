@@ -29,13 +29,16 @@ def resolve(text: str, home: ModuleType, kind: type, trusted: Collection[str] | 
     where, colon, what = text.rpartition(":")
     if not colon:
         return _lookup(what, home, kind, home.__name__)
-    path = Path(where).expanduser().resolve()
-    if trusted is not None and path not in {Path(t.rpartition(":")[0] or t).expanduser().resolve() for t in trusted}:
-        raise UsageError(
-            f"this run uses code of its own, {where}, which is not run unless you say so. If you trust the file, add: --code {where}"
-        )
-    found = _lookup(what, _load(path), kind, path.name)
-    _origin[id(found)] = f"{path}:{what}"
+    path = Path(where).expanduser()
+    if trusted is not None:  # the user's own path to the file of that name; the one on record may be another machine's
+        allowed = {Path(t).name: Path(t).expanduser() for t in (t.rpartition(":")[0] or t for t in trusted)}
+        if path.name not in allowed:
+            raise UsageError(
+                f"this run uses code of its own, {path.name}, which is not run unless you say so. If you trust it, add: --code path/to/{path.name}"
+            )
+        path = allowed[path.name]
+    found = _lookup(what, _load(path.resolve()), kind, path.name)
+    _origin[id(found)] = f"{path.name}:{what}"
     return found
 
 
@@ -45,7 +48,7 @@ def name(thing: Any, home: ModuleType) -> str:
     found = next(public, None) or _origin.get(id(thing))  # ours first: a file may only give it another name
     if found is None:
         raise UsageError(
-            f"{thing!r} has no name that a run folder could keep. Put it into a file and pass ganforge.ref('file.py:name'), "
+            f"{thing!r} has no name that a run folder could keep. Put it into a file and pass the text 'file.py:name', "
             f"or use one of {', '.join(names(home, type(thing)))}."
         )
     return found

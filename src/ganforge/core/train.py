@@ -68,6 +68,8 @@ def train(
     total_steps = math.ceil(run.examples / run.batch)
     batches = data.batches(run.batch, seed=run.seed, start=step, rank=rank, world=world, device=str(device))
     now = Progress(step, step * run.batch, run.examples)
+    if step and rank == 0:  # a kill between a checkpoint and what is made from it leaves the latter old or missing
+        watcher.saved(Tick(now, {}, before, average))
     while step < total_steps:
         seed_step(run.seed, rank, step)
         meter.add(iterate(method, micro_batches(next(batches), run.accumulate), now, autocast=DTYPES[run.precision]))
@@ -130,6 +132,6 @@ def _finite(numbers: dict[str, float], now: Progress) -> dict[str, float]:
     if wrong:
         raise DivergedError(
             f"training diverged: {', '.join(wrong)} stopped being a finite number shortly before {now.seen:,} examples "
-            f"(step {now.step:,}). The last checkpoint is from before that. Try a lower --lr or a stronger penalty."
+            f"(step {now.step:,}). No checkpoint holds it; an older one, if there is one, is whole. Try a lower --lr or a stronger penalty."
         )
     return numbers

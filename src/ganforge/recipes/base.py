@@ -5,6 +5,7 @@ A recipe is a subclass with other defaults. Every option works in every recipe, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FunctionType
@@ -22,6 +23,19 @@ from ..data.spec import DataSpec
 from ..methods.two_player import Penalty, TwoPlayer
 from ..networks import image
 from ..networks.latent import Normal
+
+
+LIMITS = {
+    **dict.fromkeys(("z", "critic_steps", "penalty_every", "pack", "blocks", "expansion"), (1, math.inf)),
+    **dict.fromkeys(("width", "d_width", "penalty_weight", "penalty_end", "clip"), (0, math.inf)),
+    "lr": (0, 100),
+    "lr_end": (0, 1),
+    "penalty_share": (0.001, 1),
+    **dict.fromkeys(("beta1", "beta2", "beta2_end"), (0, 0.999999)),
+    "label_smoothing": (0, 0.499),
+    "group": (-1, math.inf),
+}
+"""Least and most of the options that have limits, here and in the recipes built on this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +90,11 @@ class TwoPlayerRecipe:
     run: Run = field(default_factory=Run)
 
     def __post_init__(self) -> None:
-        for name in ("z", "critic_steps", "penalty_every", "pack"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}.")
-        for name in ("lr", "penalty_share"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"--{name.replace('_', '-')} must be positive; got {getattr(self, name)}.")
+        for name, (least, most) in LIMITS.items():
+            got = getattr(self, name, least)
+            if not least <= got <= most:
+                told = f"from {least:g} to {most:g}" if most < math.inf else f"at least {least:g}"
+                raise UsageError(f"--{name.replace('_', '-')} must be {told}; got {got}.")
         if self.run.batch // self.run.accumulate % self.pack:
             raise UsageError(f"--pack {self.pack} does not divide the batch of {self.run.batch // self.run.accumulate}.")
         if self.label_smoothing and self.loss.relativistic:
@@ -92,8 +105,9 @@ class TwoPlayerRecipe:
 
     def method(self, spec: DataSpec) -> TwoPlayer:
         """Build networks and players for this data. Raises UsageError for sizes or ways the networks do not know."""
-        if self.width < 1:
-            raise UsageError(f"--width must be at least 1; got {self.width}.")
+        for name in ("width", "lr"):
+            if not getattr(self, name):
+                raise UsageError(f"--{name} must be positive; got {getattr(self, name)}.")
         if spec.classes and self.pack > 1:
             raise UsageError("--pack needs a discriminator without classes: add --labels none.")
         pair, channels = self.pair(spec), spec.shape[0] * self.pack

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from .. import __version__
@@ -82,8 +84,6 @@ def write(folder: Path, recipe: Mapping[str, Any], networks: Mapping[str, nn.Mod
 
     `recipe` is the content of recipe.json. The config names the weights it belongs to by their sha256.
     """
-    import hashlib
-
     folder.mkdir(exist_ok=True)
     weights = save(storable({f"{name}.{key}": value for name, net in networks.items() for key, value in net.state_dict().items()}))
     config = {"format": FORMAT, "ganforge": __version__, "sha256": hashlib.sha256(weights).hexdigest(), **facts}
@@ -103,13 +103,19 @@ def load(path: str | Path, *, code: Collection[str] = (), device: str = "cpu") -
     folder = folder / "best" if (folder / "best").is_dir() else folder
     try:
         config = json.loads((folder / "config.json").read_bytes())
-        weights = load_file(folder / "model.safetensors")
+        content = (folder / "model.safetensors").read_bytes()
+        weights = load_tensors(content)
     except OSError as error:  # missing, unreadable, or `path` is a file
         raise CheckpointError(
             f"{path} holds no model (expected {folder / 'config.json'} and model.safetensors). A run writes them at its first checkpoint."
         ) from error
     except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
         raise CheckpointError(f"the model in {folder} is damaged: {error}.") from error
+    if isinstance(config, dict) and hashlib.sha256(content).hexdigest() != config.get("sha256"):
+        raise CheckpointError(
+            f"model.safetensors in {folder} is not what its config.json describes: a file is damaged, or writing was cut off. "
+            f"If the run is there, `gan resume` writes both again."
+        )
     method, spec = build(config, code)
     networks = method.exports
     try:

@@ -62,7 +62,7 @@ class Observer:
     def saved(self, tick: Tick) -> None:
         """After every checkpoint: the model to share, the curves and the report."""
         status = {"seen": tick.now.seen, "total": tick.now.total, "seconds": round(tick.seconds, 1)}
-        text = card.model_card(self.recipe, self.folder.json("plan.json"), status)
+        text = card.model_card(self.recipe, self.folder.json("plan.json"), {**status, "folder": str(self.folder.path)})
         model.write(self.folder.path / "best", self.recipe, tick.average.networks, text, status)
         plots.write_csv(self.folder.path)
         plots.draw_all(self.folder.path)

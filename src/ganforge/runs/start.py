@@ -43,9 +43,9 @@ class TrainedRun:
     def finished(self) -> bool:
         return self.seen >= self.total
 
-    def model(self) -> model.Model:
-        """The trained model: averaged weights, ready to generate."""
-        return model.load(self.folder)
+    def model(self, code: Collection[str] = ()) -> model.Model:
+        """The trained model: averaged weights, ready to generate. `code`: see `ganforge.load`."""
+        return model.load(self.folder, code=code)
 
     def history(self) -> list[dict[str, Any]]:
         """The readings of the run, oldest first: {"seen": ..., "seconds": ..., "generator/loss": ...}."""
@@ -201,8 +201,7 @@ def _alone(folder: Folder) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UsageError(f"another training is running in {folder.path}. Wait for it, or stop it with Ctrl-C there.") from error
-        yield
-    (folder.path / "RUNNING.lock").unlink(missing_ok=True)
+        yield  # the file stays: removing it would let a third training lock a new one while a second holds this
 
 
 def _reals(data: Any) -> Any:

@@ -144,7 +144,7 @@ def _pixels(a: int, b: int, patch: int) -> nn.Conv2d:
 
 def _groups(channels: int, group: int) -> int:
     """Number of groups that holds `group` channels each; 1 (dense) where that does not divide."""
-    return channels // group if group and channels % group == 0 else 1
+    return channels // group if group > 0 and channels % group == 0 else 1
 
 
 def _start(layer: Layer, gain: float = 1.0) -> Layer:
