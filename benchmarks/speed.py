@@ -25,7 +25,6 @@ from ganforge.core.method import Progress
 from ganforge.core.run import Run
 from ganforge.core.train import DTYPES
 from ganforge.data.imageset import ImageSet
-from ganforge.data.spec import DataSpec
 from ganforge.recipes import find
 
 BATCH, SIDE = 128, 32
@@ -128,8 +127,8 @@ def main() -> None:
     run = best_run(data)
     contestants = {"plain": plain_loop(images), "ours (dcgan)": our_loop("dcgan", data, run)}
     report(race(contestants, options.seconds, options.rounds), "plain")
-    auto, _ = find("auto")(data=None, width=32, run=replace(run, batch=64)).plan(data.spec, lambda candidate: 0.0)
-    fields = {"width": 32, "group": auto.group, "patch": auto.patch, "penalty_weight": auto.penalty_weight}
+    auto, _ = find("auto")(data=None, width=48, run=run).plan(data.spec, lambda candidate: 0.0)
+    fields = {name: getattr(auto, name) for name in ("width", "group", "patch", "lr", "penalty_weight")}
     contestants = {
         "auto without penalties": our_loop("auto", data, run, **fields, penalty=()),
         "auto": our_loop("auto", data, run, **fields),

@@ -3,11 +3,12 @@
 import dataclasses
 import os
 import sys
+from functools import partial
 
 import pytest
 import torch
 
-from ganforge import testing
+from ganforge import losses, testing
 from ganforge.core.engine import iterate
 from ganforge.core.errors import DivergedError
 from ganforge.core.method import Progress, Update
@@ -56,6 +57,15 @@ def test_accumulation_equals_one_big_batch():
     for other in results[1:]:
         for key, value in results[0].items():
             torch.testing.assert_close(other[key], value)
+
+
+def test_the_accumulation_check_passes_and_can_fail():
+    def steady(loss):
+        return two_player(loss, partial(torch.optim.SGD, lr=0.1), latent=lambda n: torch.ones(n, 4))
+
+    testing.check_accumulation(lambda: steady(losses.hinge), BATCH, parts=4)
+    with pytest.raises(AssertionError, match="differs under accumulation"):  # its reals are averaged within a micro-batch
+        testing.check_accumulation(lambda: steady(losses.relativistic_average), BATCH, parts=4)
 
 
 def test_the_contract_checks_can_fail():

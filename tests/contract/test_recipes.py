@@ -82,7 +82,7 @@ def test_own_parts_train_and_load_only_with_code(own, tmp_path):
     out = tmp_path / "run"
     run = ganforge.train("digits", recipe=f"{own}:Mine", loss=f"{own}:wiggle", penalty=[f"{own}:shy"], out=str(out), **TINY)
     fields = json.loads((out / "recipe.json").read_text())
-    assert fields["recipe"] == f"{own.resolve()}:Mine" and fields["fields"]["loss"] == f"{own.resolve()}:wiggle"
+    assert fields["recipe"] == f"{own.name}:Mine" and fields["fields"]["loss"] == f"{own.name}:wiggle"
     with pytest.raises(UsageError, match="--code"):
         ganforge.load(run.folder)
     assert ganforge.load(run.folder, code=[str(own)]).generate([1], output="tensor").shape == (1, 1, 8, 8)

@@ -29,7 +29,9 @@ class Net(nn.Module):
         return h.squeeze(1) if h.shape[1] == 1 else h
 
 
-def two_player(loss: losses.Pair = losses.logistic, optimizer: Callable = partial(Adam, lr=1e-2), d_in: int = 2, **options: Any) -> TwoPlayer:
+def two_player(
+    loss: losses.Pair = losses.logistic, optimizer: Callable = partial(Adam, lr=1e-2), d_in: int = 2, **options: Any
+) -> TwoPlayer:
     options.setdefault("latent", lambda n: torch.randn(n, 4))
     return TwoPlayer(Net(4, 2), Net(d_in, 1), loss=loss, optimizer=optimizer, **options)
 
@@ -39,7 +41,9 @@ METHODS: dict[str, Callable[..., Method]] = {
     "smooth": partial(two_player, label_smoothing=0.1),
     "wgan": partial(two_player, losses.wasserstein, constrain=weight_clipping(0.1), critic_steps=2),
     "wgan_gp": partial(two_player, losses.wasserstein, penalties=[Penalty(penalties.gradient_penalty, 10.0)], critic_steps=2),
-    "r3gan": partial(two_player, losses.relativistic, penalties=[Penalty(penalties.r1, cosine(1, 0.1)), Penalty(penalties.r2, 1.0, every=2)]),
+    "r3gan": partial(
+        two_player, losses.relativistic, penalties=[Penalty(penalties.r1, cosine(1, 0.1)), Penalty(penalties.r2, 1.0, every=2)]
+    ),
     "cheap": partial(two_player, losses.relativistic, penalties=[Penalty(penalties.r1_finite_difference, 1.0, every=3, share=0.5)]),
     "packed": partial(two_player, d_in=4, pack=2),
     "scheduled": partial(two_player, schedule=lambda now: {"lr": 0.01 * (1 - now.fraction), "betas": (0.5, 0.9 + 0.09 * now.fraction)}),

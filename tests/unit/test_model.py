@@ -1,5 +1,6 @@
 """A loaded model: one seed, one image, whatever is drawn beside it; loading from anywhere; damage and foreign code refused."""
 
+import hashlib
 import json
 import shutil
 
@@ -185,10 +186,19 @@ def test_a_file_instead_of_a_folder_is_refused_in_words(copy):
         ganforge.load(copy / "model.safetensors")
 
 
+def test_weights_that_are_not_the_configs_are_refused(copy):
+    content = bytearray((copy / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match="is not what its config.json describes"):
+        ganforge.load(copy)
+
+
 def test_weights_without_one_tensor_are_refused_by_its_name(copy):
     weights = load_file(copy / "model.safetensors")
     gone = sorted(weights)[0]
     save_file({key: value for key, value in weights.items() if key != gone}, copy / "model.safetensors")
+    edit(copy, sha256=hashlib.sha256((copy / "model.safetensors").read_bytes()).hexdigest())
     with pytest.raises(CheckpointError, match="(?s)do not fit.*" + gone.removeprefix("generator.")):
         ganforge.load(copy)
 

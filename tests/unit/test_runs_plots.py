@@ -94,8 +94,9 @@ def test_long_series_stay_light():
 
 
 def test_every_prefix_gets_its_chart(tmp_path):
-    write_rows(tmp_path, [{"seen": s, "step": s, "seconds": s, "images_per_second": 9, "discriminator/loss": 1, "generator/loss": 2,
-                           "logits/real": s, "accuracy/fake": 0.5, "penalty/r1": 0.1, "kid": None if s else 0.2} for s in range(3)])  # fmt: skip
+    write_rows(tmp_path, [{"seen": s, "step": s, "seconds": s, "images_per_second": 9, "discriminator/loss": 1,
+                           "generator/loss": 2, "logits/real": s,
+                           "accuracy/fake": 0.5, "penalty/r1": 0.1, "kid": None if s else 0.2} for s in range(3)])  # fmt: skip
     assert [p.relative_to(tmp_path).as_posix() for p in draw_all(tmp_path)] == [
         f"plots/{n}.svg" for n in ("losses", "logits", "accuracy", "speed", "penalty", "kid")
     ]

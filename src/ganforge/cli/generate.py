@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
 
 from ..core.errors import StorageError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def main(arguments: list[str]) -> int:
@@ -54,7 +57,8 @@ def generate(
         if grid:
             if len(wanted) > 1024:
                 raise UsageError("--grid shows at most 1,024 images.")
-            save_png(tile(model.generate(wanted, category or None, output="tensor")), folder / "grid.png")
+            drawn = model.generate(wanted, category or None, output="tensor")
+            save_png(tile(cast("Tensor", drawn)), folder / "grid.png")
     except OSError as error:
         raise StorageError(f"images could not be written to {folder}: {error}.") from error
     sys.stdout.write(f"{len(wanted)} images in {folder}\n")

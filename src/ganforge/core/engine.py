@@ -15,9 +15,7 @@ from .method import Batch, Method, Player, Progress, Update
 from .parallel import average_gradients
 
 
-def iterate(
-    method: Method, micro_batches: Sequence[Batch], now: Progress, *, autocast: torch.dtype | None = None
-) -> dict[str, Tensor]:
+def iterate(method: Method, micro_batches: Sequence[Batch], now: Progress, *, autocast: torch.dtype | None = None) -> dict[str, Tensor]:
     """Run one step of `method` and return what it logged, as scalars still on the device.
 
     With k micro-batches, k copies of the step advance in lockstep: each adds its gradient at a

@@ -43,7 +43,7 @@ def use_threads(threads: int) -> int:
 def layout(method: Method, name: str) -> None:
     """Bring the 4-D weights of a method into a memory layout, before averages and optimiser moments are made."""
     if name == "channels_last":
-        method.to(memory_format=torch.channels_last)
+        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def speed(method: Method, data: Data, run: Run, device: torch.device, seconds: float = 1.0) -> float:
@@ -120,7 +120,7 @@ def _compile(method: Method) -> None:
 def _moved(method: Method, batch: Any, precision: str) -> list[torch.Tensor]:
     """Gradients of every update of one step, with the same random numbers."""
     seed_step(0, 0, 0)
-    grads = []
+    grads: list[torch.Tensor | None] = []
     for update in method.step(batch, Progress(0, 0, 1)):
         parameters = update.player.parameters
         with torch.autocast(next(iter(batch.values())).device.type, DTYPES[precision], enabled=precision != "fp32"):

@@ -34,7 +34,8 @@ def resolve(text: str, home: ModuleType, kind: type, trusted: Collection[str] | 
         allowed = {Path(t).name: Path(t).expanduser() for t in (t.rpartition(":")[0] or t for t in trusted)}
         if path.name not in allowed:
             raise UsageError(
-                f"this run uses code of its own, {path.name}, which is not run unless you say so. If you trust it, add: --code path/to/{path.name}"
+                f"this run uses code of its own, {path.name}, which is not run unless you say so. "
+                f"If you trust it, add: --code path/to/{path.name}"
             )
         path = allowed[path.name]
     found = _lookup(what, _load(path.resolve()), kind, path.name)

@@ -37,7 +37,7 @@ class Tick(NamedTuple):
 
 
 class Watcher(Protocol):
-    """Looks on: metrics, pictures, the live line. Called in process 0 only."""
+    """Looks on: metrics, pictures, the live line. Only the first of several processes has one."""
 
     def step(self, now: Progress) -> None: ...
     def tick(self, tick: Tick) -> None: ...
@@ -54,7 +54,14 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def train(
-    method: Method, data: Data, run: Run, *, folder: Path, device: torch.device, watcher: Watcher, stop: Callable[[], bool] = lambda: False
+    method: Method,
+    data: Data,
+    run: Run,
+    *,
+    folder: Path,
+    device: torch.device,
+    watcher: Watcher | None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
     """Train until `run.examples` are seen or `stop()`; continues from the checkpoint in `folder` if there is one.
 
@@ -68,7 +75,7 @@ def train(
     total_steps = math.ceil(run.examples / run.batch)
     batches = data.batches(run.batch, seed=run.seed, start=step, rank=rank, world=world, device=str(device))
     now = Progress(step, step * run.batch, run.examples)
-    if step and rank == 0:  # a kill between a checkpoint and what is made from it leaves the latter old or missing
+    if step and watcher:  # a kill between a checkpoint and what is made from it leaves the latter old or missing
         watcher.saved(Tick(now, {}, before, average))
     while step < total_steps:
         seed_step(run.seed, rank, step)
@@ -76,7 +83,7 @@ def train(
         step += 1
         now = Progress(step, step * run.batch, run.examples)
         average.update(now, run.batch)
-        if rank == 0:
+        if watcher:
             watcher.step(now)
 
         due = is_tick(step, total_steps)
@@ -86,12 +93,13 @@ def train(
         tick = Tick(now, _finite(meter.read(), now), before + time.monotonic() - began, average)
         if due:
             meter.clear()
-            if rank == 0:
+            if watcher:
                 watcher.tick(tick)
         if last or parallel.any_process(time.monotonic() - saved_at > 60 * run.save_minutes):
             if rank == 0:
                 facts = {"step": step, "seconds": tick.seconds}
                 checkpoint.write(folder, now.seen, method, average, facts, meter.tensors())
+            if watcher:
                 watcher.saved(tick)
             saved_at = time.monotonic()
             parallel.barrier()

@@ -81,12 +81,15 @@ class TwoPlayer(Method):
         total, sizes = real.new_zeros(()), {}
         for penalty in self.penalties:
             if now.step % penalty.every == 0:
-                n = max(1, round(len(real) * penalty.share))
-                labels = y if y is None else y[:n]
-                size = penalty.of(lambda sample, labels=labels: self.discriminator(sample, labels), real[:n], fake[:n]).mean()
+                size = self._size(penalty, real, fake, y)
                 total = total + value(penalty.weight, now) * penalty.every * size
                 sizes[f"penalty/{getattr(penalty.of, '__name__', 'own')}"] = size
         return total, sizes
+
+    def _size(self, penalty: Penalty, real: Tensor, fake: Tensor, y: Tensor | None) -> Tensor:
+        n = max(1, round(len(real) * penalty.share))
+        labels = y if y is None else y[:n]
+        return penalty.of(lambda sample: self.discriminator(sample, labels), real[:n], fake[:n]).mean()
 
     def packed(self, x: Tensor) -> Tensor:
         """(n, c, ...) -> (n / pack, pack * c, ...)."""

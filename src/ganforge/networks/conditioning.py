@@ -17,7 +17,7 @@ WAYS_IN_DISCRIMINATORS = ("concat", "projection")
 
 
 class Join(nn.Module):
-    """Append a learnt embedding of the class to a vector: (n, a), (n,) -> (n, a + width) (cGAN, Mirza & Osindero, 2014, arXiv:1411.1784)."""
+    """Append a learnt embedding of the class to a vector: (n, a), (n,) -> (n, a + width) (cGAN, Mirza & Osindero, arXiv:1411.1784)."""
 
     def __init__(self, classes: int, width: int) -> None:
         super().__init__()

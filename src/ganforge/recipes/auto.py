@@ -17,7 +17,7 @@ from .r3gan import R3GAN
 
 @dataclass(frozen=True, kw_only=True)
 class Auto(R3GAN):
-    """The default. R3GAN's game (arXiv:2501.05441) with finite-difference penalties; 0 (for `group`, -1) means chosen at the start, and said."""
+    """The default. R3GAN's game (arXiv:2501.05441), cheap penalties; 0 (for `group`, -1) means chosen at the start, and said."""
 
     width: int = 0
     blocks: int = 1
@@ -71,7 +71,7 @@ IMAGES_PER_CHANNEL = 2500
 
 
 def gamma(side: int, channels: int) -> float:
-    """A start value of the penalty weight: log-linear between 0.15 at 32 px, 2 at 64 px, 15 at 128 px, 100 at 256 px; twice that for grey."""
+    """The penalty weight at the start: log-linear between 0.15 at 32 px, 2 at 64 px, 15 at 128 px, 100 at 256 px; doubled for grey."""
     points = ((32, 0.15), (64, 2.0), (128, 15.0), (256, 100.0))
     (low, a), (high, b) = next(((p, q) for p, q in zip(points, points[1:], strict=False) if side < q[0]), points[-2:])
     share = max(0.0, math.log(side / low) / math.log(high / low))

@@ -24,11 +24,10 @@ from ..methods.two_player import Penalty, TwoPlayer
 from ..networks import image
 from ..networks.latent import Normal
 
-
 LIMITS = {
     **dict.fromkeys(("z", "critic_steps", "penalty_every", "pack", "blocks", "expansion"), (1, math.inf)),
     **dict.fromkeys(("width", "d_width", "penalty_weight", "penalty_end", "clip"), (0, math.inf)),
-    "lr": (0, 100),
+    "lr": (0, 1e30),
     "lr_end": (0, 1),
     "penalty_share": (0.001, 1),
     **dict.fromkeys(("beta1", "beta2", "beta2_end"), (0, 0.999999)),
@@ -113,9 +112,7 @@ class TwoPlayerRecipe:
         pair, channels = self.pair(spec), spec.shape[0] * self.pack
         try:
             generator = pair.generator(spec.shape, self.z, self.width, spec.classes, self.condition)
-            discriminator = pair.discriminator(
-                (channels, *spec.shape[1:]), self.d_width or self.width, spec.classes, self.d_condition
-            )
+            discriminator = pair.discriminator((channels, *spec.shape[1:]), self.d_width or self.width, spec.classes, self.d_condition)
         except ValueError as error:
             raise UsageError(str(error)) from error
         weight = cosine(self.penalty_weight, self.penalty_weight * self.penalty_end)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ..core.recipe import Named
-from ..networks import image
 from ..core.errors import UsageError
+from ..core.recipe import Named
 from ..data.spec import DataSpec
 from ..methods.two_player import TwoPlayer
+from ..networks import image
 from .base import TwoPlayerRecipe
 
 

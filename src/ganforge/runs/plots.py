@@ -31,7 +31,8 @@ font:13px system-ui,sans-serif}
 @media(prefers-color-scheme:dark){.gf{--paper:#16191d;--ink:#e6e8eb;--faint:#9aa4af;--line:#2c3138;
 --s0:#56b4e9;--s1:#f08a45;--s2:#2fc79b;--s3:#e39ac6;--s4:#e6b422;--s5:#8fb8ff}}
 .gf .paper{fill:var(--paper)}.gf text{fill:var(--ink)}.gf .t{font-weight:600;font-size:15px}.gf .f{fill:var(--faint);font-size:12px}
-.gf .g{stroke:var(--line);stroke-width:1}.gf path{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}.gf .raw{stroke-width:1;opacity:.3}
+.gf .g{stroke:var(--line);stroke-width:1}.gf path{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
+.gf .raw{stroke-width:1;opacity:.3}
 @media(max-width:600px){.gf{font-size:15px}.gf .f{font-size:17px}.gf .t{font-size:19px}}
 """ + "".join(f".gf .s{i}{{stroke:var(--s{i})}}.gf circle.s{i}{{fill:var(--s{i})}}" for i in range(KINDS))
 

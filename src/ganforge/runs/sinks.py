@@ -93,7 +93,8 @@ class MLflow:
         self.metric = mlflow.entities.Metric
         if "MLFLOW_TRACKING_URI" not in os.environ and importlib.util.find_spec("sqlalchemy") is None:
             raise UsageError(
-                "--log mlflow needs a place to write to: set MLFLOW_TRACKING_URI=http://your-server, or, for a file in the run folder, pip install mlflow"
+                "--log mlflow needs a place to write to: set MLFLOW_TRACKING_URI=http://your-server, "
+                "or, for a file in the run folder, pip install mlflow"
             )
         uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / 'mlflow.db').resolve().as_posix()}"
         # The client and not mlflow.log_metric: that one's current run belongs to a thread.

@@ -20,7 +20,6 @@ from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_shuff
 from ..conditioning import WAYS_IN_DISCRIMINATORS, Join, JoinMap, Projection, check_ways
 from .grid import Grid, grid
 
-
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
