@@ -157,7 +157,7 @@ def _status(folder: Path, recipe: Mapping[str, Any], plan: Mapping[str, Any], ro
     else:
         said = f"<strong>At {share:.0%} of the {planned:,.0f} planned.</strong> {said}"
         said += f" If it is no longer running, <code>gan resume {_esc(shlex.quote(_shown(folder)))}</code> continues exactly here."
-    best = " The model, its weights averaged over the last stretch, is in <code>best/</code>." if (folder / "best" / "model.safetensors").is_file() else ""
+    best = " The model, with averaged weights, is in <code>best/</code>." if (folder / "best" / "model.safetensors").is_file() else ""
     bar = f'<progress max="1" value="{share:.4f}" aria-label="share of the planned training">{share:.0%}</progress>'
     return f'<p class="lead">{said}{best}</p>{bar}'
 
