@@ -20,8 +20,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
-
 from ganforge import losses, penalties
 from ganforge.core.ema import Average
 from ganforge.core.engine import iterate, seed_step
@@ -40,20 +38,21 @@ SETS = {
 class Generator(nn.Module):
     """z (n, 2), class ignored -> points (n, 2).
 
-    Every sample between two modes is a bad one, so the map must jump from mode to mode: each layer has a gain that learns
-    fast (ten times the rate, on a logarithm), with which the map can steepen in the time given.
+    Every sample between two modes is a bad one, so the map must jump from mode to mode, which a plain network learns slowly. Here a
+    softmax over learnt anchors does the jumping; its sharpness is learnt too, on a logarithm at ten times the rate. A
+    plain network adds the spread around the anchors.
     """
 
-    def __init__(self, width: int = 128) -> None:
+    def __init__(self, width: int = 128, anchors: int = 64) -> None:
         super().__init__()
-        self.layers = nn.ModuleList([nn.Linear(2, width), nn.Linear(width, width), nn.Linear(width, width)])
-        self.head = nn.Linear(width, 2)
-        self.gains = nn.Parameter(torch.zeros(3))
+        self.body = nn.Sequential(nn.Linear(2, width), nn.LeakyReLU(0.2), nn.Linear(width, width), nn.LeakyReLU(0.2))
+        self.choose, self.spread = nn.Linear(width, anchors), nn.Linear(width, 2)
+        self.anchors = nn.Parameter(torch.randn(anchors, 2) * 0.5)
+        self.sharpness = nn.Parameter(torch.tensor(0.2))
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        for layer, gain in zip(self.layers, (10 * self.gains).exp(), strict=True):
-            z = leaky_relu(layer(z) * gain, 0.2)
-        return self.head(z)
+        h = self.body(z)
+        return (self.choose(h) * (10 * self.sharpness).exp()).softmax(1) @ self.anchors + 0.1 * self.spread(h)
 
 
 class Discriminator(nn.Module):

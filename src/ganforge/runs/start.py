@@ -19,6 +19,7 @@ from ..core.errors import CheckpointError, UsageError
 from ..core.method import Method
 from ..core.train import train as train_loop
 from ..data.describe import summary
+from ..data.images import Images
 from ..recipes import find, name_of
 from . import folder as folders
 from . import model, report, signals, sinks
@@ -60,11 +61,8 @@ def train(data: str | Path, recipe: Any = "auto", *, dry_run: bool = False, **op
     out="runs/mine". Unknown ones raise UsageError with the nearest known name. Stops cleanly at Ctrl-C, saving first.
     """
     kind = find(recipe) if isinstance(recipe, str) else recipe
-    from ..data.images import Images
-
     start = kind(data=Images(path=str(data))) if isinstance(kind, type) else kind
-    options = {"path": str(data), **{key: value for key, value in options.items()}}
-    return launch(recipes_json.override(start, options), dry_run=dry_run)
+    return launch(recipes_json.override(start, {"path": str(data), **options}), dry_run=dry_run)
 
 
 def launch(recipe: Any, *, dry_run: bool = False) -> TrainedRun:
