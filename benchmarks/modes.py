@@ -5,7 +5,8 @@
 Protocol of PacGAN (Lin et al., 2018, arXiv:1712.04086, sec. 4.1): ring of radius 1 with standard deviation 0.01, grid of
 spacing 2 with 0.05; 2,500 samples are judged; a sample is good within 3 standard deviations of its nearest mode, a
 mode is covered if it has a good sample. KL is from the good samples' distribution over modes to the uniform one. A
-perfect model has 1 - exp(-4.5) = 98.9 % good samples: 100 % means collapse inside the modes.
+perfect model has 1 - exp(-4.5) = 98.9 % good samples: 100 % means collapse inside the modes. The goals below are not
+met yet: see docs/LOG.md.
 """
 
 from __future__ import annotations
@@ -36,23 +37,18 @@ SETS = {
 
 
 class Generator(nn.Module):
-    """z (n, 2), class ignored -> points (n, 2).
+    """z (n, 2), class ignored -> points (n, 2): three hidden layers."""
 
-    Every sample between two modes is a bad one, so the map must jump from mode to mode, which a plain network learns slowly. Here a
-    softmax over learnt anchors does the jumping; its sharpness is learnt too, on a logarithm at ten times the rate. A
-    plain network adds the spread around the anchors.
-    """
-
-    def __init__(self, width: int = 128, anchors: int = 64) -> None:
+    def __init__(self, width: int = 128) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(2, width), nn.LeakyReLU(0.2), nn.Linear(width, width), nn.LeakyReLU(0.2))
-        self.choose, self.spread = nn.Linear(width, anchors), nn.Linear(width, 2)
-        self.anchors = nn.Parameter(torch.randn(anchors, 2) * 0.5)
-        self.sharpness = nn.Parameter(torch.tensor(0.2))
+        self.body = nn.Sequential(
+            *(nn.Linear(2, width), nn.LeakyReLU(0.2)),
+            *(nn.Linear(width, width), nn.LeakyReLU(0.2)),
+            *(nn.Linear(width, width), nn.LeakyReLU(0.2), nn.Linear(width, 2)),
+        )
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        h = self.body(z)
-        return (self.choose(h) * (10 * self.sharpness).exp()).softmax(1) @ self.anchors + 0.1 * self.spread(h)
+        return self.body(z)
 
 
 class Discriminator(nn.Module):
@@ -100,13 +96,13 @@ def train(name: str, seed: int, steps: int, batch: int) -> tuple[Tensor, float]:
         return average.networks["generator"](torch.randn(2500, 2)) * scale, time.perf_counter() - began
 
 
-SHARPNESS = {"ring": 100.0, "grid": 80.0}
+SHARPNESS = {"ring": 30.0, "grid": 30.0}
 """The discriminator's highest frequency, in radians per unit of scaled space: about one over the width of a mode."""
 PENALTIES = (penalties.r1_finite_difference, penalties.r2_finite_difference)
 EVERY, END = 1, 0.01
 EPS = 0.002
 """Reach of the finite differences: well below the width of a mode, which is 0.01 of scaled space."""
-GAMMA = {"ring": 1e-3, "grid": 1e-3}
+GAMMA = {"ring": 0.1, "grid": 0.1}
 """Penalty weight at the start: slopes of a critic that separates modes a hundredth wide are steep by right."""
 
 
@@ -131,7 +127,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="first seed")
-    parser.add_argument("--steps", type=int, nargs=2, default=[4000, 8000], help="for the ring and the grid")
+    parser.add_argument("--steps", type=int, nargs=2, default=[3000, 6000], help="for the ring and the grid")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--json", type=Path, help="write every seed's numbers here")
     options = parser.parse_args()
