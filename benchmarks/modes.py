@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
 from ganforge import losses, penalties
 from ganforge.core.ema import Average
 from ganforge.core.engine import iterate, seed_step
