@@ -150,12 +150,13 @@ def test_the_lock_is_free_after_a_run(tmp_path):
 
 def test_a_second_interrupt_leaves_at_once():
     code = (
-        "import os, signal\nfrom ganforge.runs.signals import listening\n"
+        "import os, signal, time\nfrom ganforge.runs.signals import listening\n"
         "with listening() as stop:\n os.kill(os.getpid(), signal.SIGINT)\n assert stop() and stop.exit_code == 130\n"
+        " os.kill(os.getpid(), signal.SIGINT)\n print('one wish', flush=True)\n time.sleep(0.6)\n"
         " os.kill(os.getpid(), signal.SIGINT)\n print('still here')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 130 and done.stdout == done.stderr == ""
+    assert done.returncode == 130 and done.stdout == "one wish\n" and done.stderr == ""
 
 
 def test_listening_puts_the_old_handlers_back_and_works_outside_the_main_thread():

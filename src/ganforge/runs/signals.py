@@ -1,12 +1,17 @@
-"""Ctrl-C and SIGTERM ask for a clean stop: finish the step, save, leave. A second Ctrl-C leaves at once."""
+"""Ctrl-C and SIGTERM ask for a clean stop: finish the step, save, leave. A second Ctrl-C, half a second later or more, leaves at once."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+SAME_WISH = 0.5
+"""Seconds within which a second signal is the same wish: `timeout` and `make` pass on what we also get ourselves."""
 
 
 class Stop:
@@ -14,6 +19,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.exit_code = 0
+        self.asked_at = 0.0
 
     def __call__(self) -> bool:
         return self.exit_code != 0
@@ -28,9 +34,9 @@ def listening() -> Iterator[Stop]:
         return
 
     def ask(number: int, _frame: object) -> None:
-        if stop() and number == signal.SIGINT:
+        if stop() and number == signal.SIGINT and time.monotonic() - stop.asked_at > SAME_WISH:
             os._exit(130)  # asked twice; checkpoints are atomic, so nothing is torn
-        stop.exit_code = 128 + number
+        stop.exit_code, stop.asked_at = stop.exit_code or 128 + number, stop.asked_at or time.monotonic()
 
     before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
