@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
 SAME_WISH = 0.5
 """Seconds within which a second signal is the same wish: `timeout` and `make` pass on what we also get ourselves."""
 
