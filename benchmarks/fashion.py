@@ -55,7 +55,7 @@ class Scores:
 
 def one(name: str, seed: int, options: argparse.Namespace, judge: Judge) -> dict:
     """Train one recipe with one seed; its scores."""
-    recipe = override(find(name)(data=Images(path=options.data)), {"minutes": options.minutes, "seed": seed, **dict(options.set or [])})
+    recipe = override(find(name)(data=Images(path=options.data)), {"minutes": options.minutes, "seed": seed})
     data, device = recipe.dataset(), torch.device("cpu")
     recipe, planned = plan(recipe, data, data.spec, device)
     print(f"{name}, seed {seed}: " + "; ".join(planned["notes"]), flush=True)
@@ -92,7 +92,6 @@ def main() -> None:
     parser.add_argument("--data", default="fashion-mnist", help="a 28x28 set with held-out images")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--set", nargs=2, action="append", metavar=("OPTION", "VALUE"), help="change an option, e.g. --set loss hinge")
     parser.add_argument("--out", type=Path, default=Path("runs/fashion"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,7 @@ class Auto(R3GAN):
 
 WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256)
 IMAGES_PER_CHANNEL = 2500
-"""Images that a network must see for each of its channels; measured on 28 px clothes (docs/LOG.md)."""
+"""Images that a network must see for each of its channels; found on 28 px clothes (docs/LOG.md)."""
 
 
 def gamma(side: int, channels: int) -> float:

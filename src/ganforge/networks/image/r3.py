@@ -2,7 +2,7 @@
 
 Own code from the published facts: bottleneck blocks with a leaky ReLU after each of the first two convolutions, the last
 convolution starting at zero, variance kept by the initial weights alone, bilinear resampling, a learnt basis in
-place of the first feature map. Departures, measured on short runs (docs/LOG.md): a leaky ReLU before both heads and a
+place of the first feature map. Departures, found on short runs (docs/LOG.md): a leaky ReLU before both heads and a
 tanh after the generator's, and a head on all last features where the paper pools them. For CPUs: dense 3x3 convolutions
 (group=0) where the paper groups 16 channels, and pixels folded into channels (patch=2), so that no block works
 at full resolution.
