@@ -4,17 +4,19 @@
 
 The networks are those of the classic 32x32 tutorial DCGAN (z 100, 4x4 to 32x32, 256-128-64 channels, batch norm). "plain": two
 optimisers, a sigmoid and BCE, fakes kept from the discriminator's step, `.item()` each step, fp32, torch's default
-layout. "ours": the same layers through the engine with what the start-up probe chose. Variants take turns
-round by round in one process, so that they share the machine's moods; medians and ratios are printed.
+layout. "ours": the same layers through the engine with what the start-up probe chose. Each runs in a process of its own; they
+take turns, round by round, so that they share the machine's moods. Medians and the median of the rounds' ratios are printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from multiprocessing.connection import Connection
 
 import torch
 from torch import nn
@@ -83,22 +85,55 @@ def our_loop(recipe_name: str, data: ImageSet, run: Run, **changes: object) -> I
         yield
 
 
+def images() -> torch.Tensor:
+    return torch.randint(0, 256, (4096, 3, SIDE, SIDE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
 def best_run(data: ImageSet) -> Run:
     """Precision and layout as `gan train` would choose them here."""
     recipe = replace(find("dcgan")(data=None), run=Run(batch=BATCH, examples=BATCH))
     run, _, notes = machine.settle(lambda: recipe.method(data.spec), data, recipe.run, torch.device("cpu"))
-    print("\n".join(notes))
+    print("\n".join(notes), flush=True)
     return run
 
 
-def race(contestants: dict[str, Iterator[None]], seconds: float, rounds: int) -> dict[str, list[float]]:
-    """Images per second of each contestant in each round, in turn."""
-    speeds: dict[str, list[float]] = {name: [] for name in contestants}
-    for loop in contestants.values():
-        next(loop), next(loop)
-    for _ in range(rounds):
-        for name, loop in contestants.items():
-            speeds[name].append(timed(lambda loop=loop: next(loop), seconds / rounds))
+def contestant(name: str, run: Run) -> Iterator[None]:
+    """One of the loops that race, by its name in the table."""
+    if name == "plain":
+        return plain_loop(images())
+    machine.use_threads(0)
+    data = ImageSet(images())
+    if name == "ours (dcgan)":
+        return our_loop("dcgan", data, run)
+    auto, _ = find("auto")(data=None, width=48, run=run).plan(data.spec, lambda candidate: 0.0)
+    fields = {field: getattr(auto, field) for field in ("width", "group", "patch", "lr", "penalty_weight")}
+    return our_loop("auto", data, run, **fields, **({"penalty": ()} if "without" in name else {}))
+
+
+def serve(name: str, run: Run, orders: Connection) -> None:
+    """In a process of its own, as a user would run it: run for so many seconds when told, answer with images per second."""
+    loop = contestant(name, run)
+    next(loop), next(loop)
+    while seconds := orders.recv():
+        orders.send(timed(lambda: next(loop), seconds))
+
+
+def race(names: Sequence[str], run: Run, seconds: float, rounds: int) -> dict[str, list[float]]:
+    """Images per second of each contestant in each round, in turn, while the others wait."""
+    lines: dict[str, Connection] = {}
+    context = multiprocessing.get_context("spawn")
+    for name in names:
+        lines[name], theirs = context.Pipe()
+        context.Process(target=serve, args=(name, run, theirs), daemon=True).start()
+    speeds: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(rounds + 1):  # the first turn warms up
+        for name, line in lines.items():
+            line.send(seconds / rounds if turn else 0.1)
+            answer = line.recv()
+            if turn:
+                speeds[name].append(answer)
+    for line in lines.values():
+        line.send(0)
     return speeds
 
 
@@ -122,18 +157,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     machine.use_threads(0)
-    images = torch.randint(0, 256, (4096, 3, SIDE, SIDE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    data = ImageSet(images)
-    run = best_run(data)
-    contestants = {"plain": plain_loop(images), "ours (dcgan)": our_loop("dcgan", data, run)}
-    report(race(contestants, options.seconds, options.rounds), "plain")
-    auto, _ = find("auto")(data=None, width=48, run=run).plan(data.spec, lambda candidate: 0.0)
-    fields = {name: getattr(auto, name) for name in ("width", "group", "patch", "lr", "penalty_weight")}
-    contestants = {
-        "auto without penalties": our_loop("auto", data, run, **fields, penalty=()),
-        "auto": our_loop("auto", data, run, **fields),
-    }
-    report(race(contestants, options.seconds, options.rounds), "auto without penalties")
+    run = best_run(ImageSet(images()))
+    report(race(("plain", "ours (dcgan)"), run, options.seconds, options.rounds), "plain")
+    report(race(("auto without penalties", "auto"), run, options.seconds, options.rounds), "auto without penalties")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,16 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_WHERE = {"train": "runs.start", "resume": "runs.start", "launch": "runs.start", "load": "runs.model", "Model": "runs.model"}
+_WHERE = {
+    "train": "runs.start",
+    "resume": "runs.start",
+    "launch": "runs.start",
+    "load": "runs.model",
+    "Model": "runs.model",
+    "evaluate": "runs.evaluate",
+    "Evaluation": "metrics.protocol",
+    "compare": "runs.compare",
+}
 
 __all__ = ["__version__", *_WHERE]
 

@@ -65,9 +65,31 @@ def test_the_two_newest_are_kept_and_nothing_else(tmp_path):
 
 
 def test_the_newest_is_found_by_number_not_by_date(tmp_path):
+    older = save(tmp_path, 8)
     save(tmp_path, 10**9)
-    save(tmp_path, 8)
+    os.utime(older, (2**33, 2**33))
     assert checkpoint.read(tmp_path)[1]["seen"] == 10**9
+
+
+def test_a_checkpoint_takes_later_ones_with_it_which_are_of_a_course_that_was_rolled_back(tmp_path):
+    for seen in (8, 16, 32, 24):
+        save(tmp_path, seen)
+    assert names(tmp_path) == ["000000000016", "000000000024", "LATEST"]
+
+
+def test_skipping_takes_the_one_before_if_there_is_one(tmp_path):
+    save(tmp_path, 8)
+    assert checkpoint.read(tmp_path, skip=1)[1]["seen"] == 8
+    save(tmp_path, 16)
+    assert checkpoint.read(tmp_path, skip=1)[1]["seen"] == 8 and checkpoint.read(tmp_path)[1]["seen"] == 16
+
+
+def test_the_state_is_read_without_the_tensors(tmp_path):
+    assert checkpoint.read_state(tmp_path) == {}
+    (save(tmp_path, 8) / "state.safetensors").unlink()
+    assert checkpoint.read_state(tmp_path)["seen"] == 8
+    (save(tmp_path, 16) / "state.json").write_text("{}")
+    assert checkpoint.read_state(tmp_path)["seen"] == 8
 
 
 @pytest.mark.parametrize(

@@ -114,20 +114,23 @@ def test_all_problems_of_a_label_file_are_told_at_once(tmp_path):
     with pytest.raises(DataError) as caught:
         load(root)
     told = str(caught.value)
-    assert "4 problems" in told and "labels = none" in told
+    assert "5 problems" in told and "--labels none" in told
     for words in (
         "line 3: missing.png is not",
         "line 4: b.png has no label",
         "line 5: 1 cell",
+        "c.png is not in the list",
         "line 6: a.png is 'dog' here, but 'cat' in line 2",
     ):
         assert words in told
 
 
-def test_images_without_a_label_are_left_out_and_counted(tmp_path):
+def test_images_without_a_label_are_left_out_and_counted_if_asked(tmp_path):
     root = put(tmp_path / "in", "a.png", "b.png", "c.png", "d.png", "e.png")
     (root / "labels.csv").write_text("a.png,x\nb.png,y\nc.png,x\nd.png,x\n")
-    got = load(root)
+    with pytest.raises(DataError, match="(?s)e.png is not in the list.*--drop-unlabelled"):
+        load(root)
+    got = Images(path=str(root), drop_unlabelled=True).load(tmp_path / "cache")
     assert len(got) == 4 and got.report["skipped"] == [{"file": "e.png", "reason": "no label: no class is known for it"}]
 
 

@@ -95,9 +95,11 @@ def wrong_with(command: str) -> str:
             return f"does not parse: {error}"
         return ""
     known = {"--help", "-h"}
-    if verb in ("generate", "resume"):
+    if verb in ("generate", "resume", "evaluate", "compare"):
         parameters = inspect.signature(getattr(module, verb)).parameters
         known |= {f"--{'class' if name == 'category' else name.replace('_', '-')}" for name in parameters if name != "run"}
+    if verb == "check":
+        known |= {"--out", *(f"--{field.name.replace('_', '-')}" for field in fields(Images))}
     unknown = [w for w in rest if w.startswith("--") and w not in known]
     if verb == "list" and rest and rest[0] not in module.WHAT:
         unknown.append(rest[0])
@@ -242,7 +244,7 @@ def test_tables_are_complete():
         assert [name for name in NAMES if f"`{name}`" not in text[page]] == [], page
     assert [verb for verb in cli.VERBS if f"gan {verb}" not in text["cli.md"]] == []
     assert [name for name in builtin.NAMES if f"`{name}`" not in text["data.md"]] == []
-    assert [f.name for f in fields(Images) if f"`--{f.name}`" not in text["data.md"]] == []
+    assert [f.name for f in fields(Images) if f"`--{f.name.replace('_', '-')}`" not in text["data.md"]] == []
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.GanforgeError)]
     assert [kind for kind in kinds if f"| {kind.exit_code} |" not in text["cli.md"]] == []
 

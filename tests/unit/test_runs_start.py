@@ -16,12 +16,13 @@ from safetensors.torch import load_file
 import ganforge
 from ganforge.core import machine
 from ganforge.core.errors import CheckpointError, UsageError
-from ganforge.runs import observe, signals, start
+from ganforge.runs import observe, signals
 from ganforge.runs.folder import Folder
+from ganforge.runs.lock import alone
 
 TINY = {"width": 8, "z": 8, "batch": 16, "precision": "fp32", "layout": "contiguous", "threads": 1}
 EXAMPLES = 16 * 240
-LONG = {**TINY, "recipe": "dcgan", "examples": EXAMPLES, "save_minutes": 0.008, "snapshots": 2}
+LONG = {**TINY, "recipe": "dcgan", "examples": EXAMPLES, "save_minutes": 0.008, "snapshots": 2, "evaluations": 4}
 CLOCK = ("seconds", "images_per_second")
 
 
@@ -137,14 +138,14 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path):
 
 def test_a_second_trainer_in_the_same_folder_is_refused(tmp_path):
     run = train(tmp_path / "run")
-    with start._alone(Folder(run.folder)), pytest.raises(UsageError, match="another training is running in .*run. Wait for it"):
+    with alone(Folder(run.folder)), pytest.raises(UsageError, match="another training is running in .*run. Wait for it"):
         ganforge.resume(run.folder)
     assert ganforge.resume(run.folder).finished
 
 
 def test_the_lock_is_free_after_a_run(tmp_path):
     run = train(tmp_path / "run")
-    with start._alone(Folder(run.folder)):
+    with alone(Folder(run.folder)):
         pass
 
 

@@ -11,11 +11,15 @@ from ..core.errors import GanforgeError, StorageError, nearest
 
 VERBS = {
     "train": ("DATA [--recipe NAME] [options]", "train a model on a folder of images, an archive, or a built-in set"),
+    "check": ("DATA [--out FILE] [options]", "look at the data: what is usable, what is not and why, what to do"),
     "resume": ("RUN", "continue a run exactly where it stopped"),
     "generate": ("RUN [--seeds 0-63] [--out DIR]", "draw images with a trained model"),
+    "evaluate": ("RUN [--data DATA] [--metrics fid,kid]", "measure a model, or any images, against data"),
+    "compare": ("RUN RUN ... [--data DATA]", "put runs side by side: one table, one picture"),
     "list": ("recipes | data | losses | penalties | networks | runs", "what there is to choose from"),
     "info": ("RUN", "what a run is, how far it got, how to use it"),
     "doctor": ("", "check this machine and installation"),
+    "selftest": ("[resume]", "prove on this machine that a resumed run is bit-identical"),
 }
 
 

@@ -33,22 +33,24 @@ def main(arguments: list[str]) -> int:
 
 def parse(name: str, data: str, options: list[str]) -> Any:
     """The recipe object that a command line describes. A wrong value raises UsageError; a wrong option names its nearest, exit code 2."""
-    import tyro
-
-    from ..core.recipe import homes
     from ..data.images import Images
     from ..recipes import find
 
-    kind, boxes = find(name), io.StringIO()
+    kind = find(name)
+    prog = f"gan train {data}" + (f" --recipe {name}" if name != "auto" else "")
+    return described(kind, kind(data=Images(path=data)), options, prog)
+
+
+def described(kind: type, default: Any, options: list[str], prog: str) -> Any:
+    """`default`, a dataclass of that kind, with the options of a command line put in. Errors as in `parse`."""
+    import tyro
+
+    from ..core.recipe import homes
+
+    boxes = io.StringIO()
     try:
         with _named(homes(kind)), contextlib.redirect_stderr(boxes):
-            return tyro.cli(
-                kind,
-                args=options,
-                default=kind(data=Images(path=data)),
-                prog=f"gan train {data}" + (f" --recipe {name}" if name != "auto" else ""),
-                config=(tyro.conf.OmitArgPrefixes,),
-            )
+            return tyro.cli(kind, args=options, default=default, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
     except _Told as told:
         raise told.error from None
     except SystemExit as left:

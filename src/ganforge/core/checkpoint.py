@@ -3,13 +3,16 @@
     ckpt/000251000/{state.safetensors, state.json, MANIFEST.sha256}    the two newest are kept
     ckpt/LATEST                                                        the name of the newest, written last
 
-Nothing is pickled. Randomness and data order are functions of (seed, step), so the step is all their state.
+Nothing is pickled. Randomness and data order are functions of (seed, restarts, step), so these are all their state.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import logging
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -27,14 +30,22 @@ from .method import Method
 
 FORMAT = 1
 KEEP = 2
+ROOM = 1 << 26
+"""Bytes that a checkpoint may take beyond what its tensors need: JSON, numbers since the last reading."""
+
+logger = logging.getLogger(__name__)
 
 
 def write(
     folder: Path, seen: int, method: Method, average: Average, facts: Mapping[str, Any], extra: Mapping[str, Tensor] | None = None
 ) -> Path:
-    """Save everything as ckpt/<seen>; raises StorageError and leaves the older checkpoints whole if the disk refuses."""
+    """Save everything as ckpt/<seen>; raises StorageError and leaves the older checkpoints whole if the disk refuses.
+
+    Checkpoints of later moments go: they are of a course that was rolled back.
+    """
     tensors, optimizers = collect(method, average)
     tensors |= storable(extra or {})
+    need = sum(t.numel() * t.element_size() for t in tensors.values())
     state = {"format": FORMAT, "seen": seen, "optimizers": optimizers, **facts}
     root, name = folder / "ckpt", f"{seen:012d}"
     aside = root / f".{name}.tmp"
@@ -42,52 +53,92 @@ def write(
         for left in root.glob(".*.tmp"):  # by a process that was killed while it wrote
             shutil.rmtree(left, ignore_errors=True)
         aside.mkdir(parents=True)
+        if shutil.disk_usage(root).free < need:  # before gigabytes are written in vain
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         files = {"state.safetensors": save(tensors), "state.json": json.dumps(state, indent=1).encode()}
         files["MANIFEST.sha256"] = "".join(f"{hashlib.sha256(data).hexdigest()}  {file}\n" for file, data in files.items()).encode()
         for file, data in files.items():
             write_flushed(aside / file, data)
         flush_directory(aside)
-        shutil.rmtree(root / name, ignore_errors=True)  # the same moment, saved before an interruption
+        if (root / name).exists():  # the same moment, saved before an interruption
+            os.rename(root / name, root / f".{name}.old.tmp")
         os.replace(aside, root / name)
         flush_directory(root)
         replace_file(root / "LATEST", name.encode())
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
-        need = sum(t.numel() * t.element_size() for t in tensors.values())
         free = shutil.disk_usage(folder).free
+        missing = f", so {need - free:,} are missing" if free < need else ""
         raise StorageError(
             f"the checkpoint at {seen:,} examples could not be written to {root}: {error.strerror or error}. It needs {need:,} bytes; "
-            f"{free:,} are free. The checkpoint before it is whole: make room, then `gan resume {folder}`."
+            f"{free:,} are free{missing}. The checkpoint before it is whole: make room, then `gan resume {folder}`."
         ) from error
-    for old in sorted(root.glob("[0-9]*"))[:-KEEP]:
+    places = _places(folder)
+    for old in [p for p in places if p.name > name] + [p for p in places if p.name <= name][KEEP:]:
         shutil.rmtree(old, ignore_errors=True)
     return root / name
 
 
-def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """(tensors, state) of the newest checkpoint that is whole; None if there never was one. Raises CheckpointError if none is whole."""
-    found = sorted((p for p in (folder / "ckpt").glob("[0-9]*") if p.is_dir()), reverse=True)
-    faults = []
-    for place in found:
+def read(folder: Path, *, skip: int = 0, most: float = math.inf) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """(tensors, state) of the newest checkpoint that is whole; None if there never was one.
+
+    skip: pass over so many whole ones, if older ones are there. most: bytes of tensors beyond which a file is not even opened.
+    A damaged one is passed over with a warning. Raises CheckpointError if none is whole.
+    """
+    places, faults, whole = _places(folder), [], None
+    for place in places:
         try:
-            return _open(place)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            faults.append(f"  {place.name}: {error}")
-    if found:
-        raise CheckpointError(f"no checkpoint in {folder / 'ckpt'} can be read:\n" + "\n".join(faults))
-    return None
+            whole = _open(place, most)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+            faults.append(f"{place.name}: {error}")
+            continue
+        if not skip:
+            break
+        skip -= 1
+    if places and whole is None:
+        raise CheckpointError(f"no checkpoint in {folder / 'ckpt'} can be read:\n  " + "\n  ".join(faults))
+    if whole and faults:
+        logger.warning(
+            "in %s the checkpoint %s; taking the one before it, of %s.", folder / "ckpt", "; ".join(faults), whole[1].get("seen")
+        )
+    return whole
 
 
-def _open(place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    data = {name: (place / name).read_bytes() for name in ("state.safetensors", "state.json")}
-    sums = {name: digest for digest, name in map(str.split, (place / "MANIFEST.sha256").read_text().splitlines())}
-    for name, content in data.items():
-        if hashlib.sha256(content).hexdigest() != sums.get(name):
-            raise ValueError(f"{name} is damaged (its checksum differs)")
-    state = json.loads(data["state.json"])
+def read_state(folder: Path) -> dict[str, Any]:
+    """The JSON of the newest checkpoint that has one; empty if none has. Its tensors are neither read nor checked."""
+    for place in _places(folder):
+        try:
+            return _state(place)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue  # `read` will say so
+    return {}
+
+
+def _places(folder: Path) -> list[Path]:
+    """Folders of checkpoints, newest first."""
+    return sorted((p for p in (folder / "ckpt").glob("[0-9]*") if p.is_dir()), reverse=True)
+
+
+def _open(place: Path, most: float) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    return load(_content(place, "state.safetensors", most + ROOM)), _state(place)
+
+
+def _state(place: Path) -> dict[str, Any]:
+    state = json.loads(_content(place, "state.json", ROOM))
     if state["format"] > FORMAT:
         raise ValueError(f"written by a newer Ganforge (format {state['format']}, this one reads {FORMAT})")
-    return load(data["state.safetensors"]), state
+    return state
+
+
+def _content(place: Path, name: str, most: float) -> bytes:
+    """A file of a checkpoint, if its checksum is right and it is no larger than it can be."""
+    sums = {file: digest for digest, file in map(str.split, (place / "MANIFEST.sha256").read_text().splitlines())}
+    if (size := (place / name).stat().st_size) > most:
+        raise ValueError(f"{name} has {size:,} bytes, far more than this model needs")
+    content = (place / name).read_bytes()
+    if hashlib.sha256(content).hexdigest() != sums.get(name):
+        raise ValueError(f"{name} is damaged (its checksum differs)")
+    return content
 
 
 def collect(method: Method, average: Average) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -5,6 +5,7 @@ Precision, accumulation and many processes live here and nowhere else. Nothing h
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -15,11 +16,14 @@ from .method import Batch, Method, Player, Progress, Update
 from .parallel import average_gradients
 
 
-def iterate(method: Method, micro_batches: Sequence[Batch], now: Progress, *, autocast: torch.dtype | None = None) -> dict[str, Tensor]:
+def iterate(
+    method: Method, micro_batches: Sequence[Batch], now: Progress, *, autocast: torch.dtype | None = None, caution: float = 1.0
+) -> dict[str, Tensor]:
     """Run one step of `method` and return what it logged, as scalars still on the device.
 
     With k micro-batches, k copies of the step advance in lockstep: each adds its gradient at a
     `yield`, then the player moves once, then all resume. One micro-batch is the plain case.
+    caution: a factor on every learning rate, in (0, 1]; below 1 after a divergence.
     """
     steps = [method.step(batch, now) for batch in micro_batches]
     device = next(iter(micro_batches[0].values())).device.type
@@ -40,15 +44,21 @@ def iterate(method: Method, micro_batches: Sequence[Batch], now: Progress, *, au
                 logs.setdefault(key, []).append(value.detach().float())
         if player is None:
             return {key: torch.stack(values).mean() for key, values in logs.items()}
-        _move(player, now)
+        _move(player, now, caution)
 
 
-def _move(player: Player, now: Progress) -> None:
+def _move(player: Player, now: Progress, caution: float) -> None:
     average_gradients(player.parameters)
+    groups = player.optimizer.param_groups
     if player.schedule:
-        for group in player.optimizer.param_groups:
+        for group in groups:
             group.update(player.schedule(now))
+    rates = [group["lr"] for group in groups]
+    for group, rate in zip(groups, rates, strict=True):
+        group["lr"] = rate * caution
     player.optimizer.step()
+    for group, rate in zip(groups, rates, strict=True):  # the plan stays as it is, whatever the caution
+        group["lr"] = rate
     if player.constrain:
         for net in player.networks:
             player.constrain(net)
@@ -79,3 +89,10 @@ def _precision(device: str, dtype: torch.dtype | None) -> AbstractContextManager
 def seed_step(seed: int, rank: int, step: int) -> None:
     """Seed torch from (seed, rank, step), so a resumed run draws what the uninterrupted one would have."""
     torch.manual_seed(((seed * 1_000_003 + rank) * 1_000_003 + step) % 2**63)
+
+
+def moved_on(seed: int, restarts: int) -> int:
+    """The seed itself, or after so many restarts another one: the same latents and batches would only diverge again."""
+    if not restarts:
+        return seed
+    return int.from_bytes(hashlib.sha256(f"{seed}/restart/{restarts}".encode()).digest()[:8], "little") >> 1

@@ -28,13 +28,23 @@ class DataError(GanforgeError, ValueError):
 
 
 class DivergedError(GanforgeError, RuntimeError):
-    """A loss or a weight stopped being a finite number (exit 4)."""
+    """A loss or a weight stopped being a finite number (exit 4). `restarts`: how often the run had been rolled back before."""
 
     exit_code = 4
+
+    def __init__(self, message: str, restarts: int = 0) -> None:
+        super().__init__(message)
+        self.restarts = restarts
 
 
 class StorageError(GanforgeError, OSError):
     """The disk refused: full, read-only, no permission (exit 5)."""
+
+    exit_code = 5
+
+
+class MemoryShortError(GanforgeError, MemoryError):
+    """The training does not fit into the memory there is (exit 5)."""
 
     exit_code = 5
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +23,10 @@ BF16_GAIN = 1.1
 """bf16 must be this much faster than fp32 to be worth its rounding."""
 
 
+THREADS_GAIN = 1.03
+"""Fewer threads must be this much faster to be taken."""
+
+
 def pick_device(name: str) -> str:
     """'auto' -> cuda, mps or cpu; another name is checked. Raises UsageError for a device that is not there."""
     if name == "auto":
@@ -32,12 +38,39 @@ def pick_device(name: str) -> str:
     return name
 
 
+def cores() -> int:
+    """Cores that this process may use, which can be fewer than the machine has."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return min(usable, max(1, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # not Linux, or no limit
+        return usable
+
+
 def use_threads(threads: int) -> int:
     """Set torch's threads: `threads`, or this process's share of the cores. Returns their number."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = threads or max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    count = threads or max(1, cores() // parallel.local_world())
     torch.set_num_threads(count)
     return count
+
+
+def quickest_threads(rate: float, measure: Callable[[], float]) -> tuple[int, float, str]:
+    """The number of threads that `measure`, a speed, likes best; that speed; why. `rate`: the speed with the threads as they are.
+
+    Small networks are slowed down by threads that wait for each other. Half as many, a quarter, ... are tried while it gets better.
+    """
+    most = torch.get_num_threads()
+    best, tried = (rate, most), [f"{most}: {rate:,.0f}"]
+    while (count := best[1] // 2) >= 1:
+        torch.set_num_threads(count)
+        speed_now = parallel.same_everywhere(measure())
+        tried.append(f"{count}: {speed_now:,.0f}")
+        if speed_now < THREADS_GAIN * best[0]:
+            break
+        best = (speed_now, count)
+    torch.set_num_threads(best[1])
+    return best[1], best[0], f"{best[1]} threads, the best of what was tried (examples/s: {', '.join(tried)})"
 
 
 def layout(method: Method, name: str) -> None:
@@ -82,11 +115,21 @@ def settle(make: Callable[[], Method], data: Data, run: Run, device: torch.devic
     if len(tried) > 1:
         listed = ", ".join(f"{o} {p} {r:,.0f}" for (o, p), r in tried.items())
         notes.append(f"{precision} and {order} weights, the best of what was tried here (examples/s: {listed})")
+    threads = torch.get_num_threads()
+    if not run.threads and device.type == "cpu" and threads > 1:
+
+        def measure() -> float:
+            method = make()
+            layout(method, order)
+            return speed(method, data, replace(run, precision=precision), device, seconds=0.5)
+
+        threads, rate, why = quickest_threads(rate, measure)
+        notes.append(why)
     examples = run.examples
     if not examples:
         examples = max(run.batch, int(rate * 60 * run.minutes * OVERHEAD) // run.batch * run.batch)
         notes.append(f"{examples:,} examples, what {run.minutes:g} minutes allow at {rate:,.0f} examples/s")
-    return replace(run, precision=precision, layout=order, examples=examples), rate, notes
+    return replace(run, precision=precision, layout=order, examples=examples, threads=threads), rate, notes
 
 
 OVERHEAD = 0.95

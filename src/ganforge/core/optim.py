@@ -28,6 +28,8 @@ def optimizer(name: str, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -
         raise UsageError(f"{name} cannot train a GAN here: it needs repeated losses, sparse gradients or matrices only. Usual: Adam.")
     known = inspect.signature(kind).parameters
     options: dict[str, Any] = {"betas": betas} if "betas" in known else {}
-    if "foreach" in known:
-        options["foreach"] = True
+    for way in ("fused", "foreach"):  # one call over all parameters, the faster way first
+        if way in known:
+            options[way] = True
+            break
     return partial(kind, lr=lr, **options)

@@ -20,6 +20,11 @@ def world() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
 
 
+def local_world() -> int:
+    """Processes of this run on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 @contextmanager
 def processes(device: str) -> Iterator[torch.device]:
     """Join the processes that torchrun started, if it did; yields this process's device."""

@@ -43,6 +43,11 @@ class Run:
     """Minutes between checkpoints."""
     snapshots: int = 40
     """Sample grids over the run, with the same latents every time."""
+    evaluate: str = "auto"
+    """Measure the model as it learns and keep the best one in best/: kid, mind or fid, with features after a colon (kid:inception); none.
+    auto: kid on light features."""
+    evaluations: int = 0
+    """How often that is done, evenly over the run. 0: as often as costs at most 5 % of the time, and at the end."""
     out: str = ""
     """Folder of the run. Empty: the next free runs/NAME-001."""
     log: tuple[str, ...] = ()
@@ -52,7 +57,7 @@ class Run:
         for option in ("minutes", "save_minutes"):
             if not 0 <= getattr(self, option) < math.inf:  # refuses what is not a number, too
                 raise UsageError(f"--{option.replace('_', '-')} must be a number of at least 0; got {getattr(self, option)}.")
-        for option, least in (("examples", 0), ("batch", 1), ("accumulate", 1), ("threads", 0), ("snapshots", 1)):
+        for option, least in (("examples", 0), ("batch", 1), ("accumulate", 1), ("threads", 0), ("snapshots", 1), ("evaluations", 0)):
             if getattr(self, option) < least:
                 raise UsageError(f"--{option} must be at least {least}; got {getattr(self, option)}.")
         if not 0 <= self.seed < 2**63:
@@ -63,5 +68,6 @@ class Run:
             raise UsageError(f"--ema is a fraction of the examples seen, from 0 to 1; got {self.ema}. Usual: 0.05.")
         if self.batch % self.accumulate:
             raise UsageError(f"--accumulate {self.accumulate} does not divide --batch {self.batch}.")
+        _choice("evaluate", self.evaluate.partition(":")[0], ("auto", "none", "kid", "mind", "fid"))
         _choice("precision", self.precision, ("auto", "fp32", "bf16"))
         _choice("layout", self.layout, ("auto", "contiguous", "channels_last"))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganforge.core.errors import DataError, UsageError
-from ganforge.data import builtin, decode, plan, store
+from ganforge.data import alike, builtin, decode, plan, store
 from ganforge.data.decode import Look
 from ganforge.data.develop import Developed, develop
 from ganforge.data.imageset import ImageSet
@@ -32,20 +32,20 @@ CACHE_FROM = 2000
 def from_files(options: Images, source: Files, cache: Path) -> ImageSet:
     """Decode a folder, zip or parquet set."""
     total = len(source.names) + len(source.skipped) + (len(source.test.names) if source.test else 0)
-    files = arrange(source, options.labels)
-    look = _look(options)
-    made = _developed(files, look, options.size == "auto", options.colour == "auto", cache)
+    files = arrange(source, options.labels, options.drop_unlabelled)
+    look, every = _look(options), options.frames == "all"
+    made = _developed(files, look, options.size == "auto", look.channels == 3 and options.colour == "auto", every, cache)
     skipped = files.skipped + made.skipped
-    report: dict[str, Any] = {"path": options.path, "kind": files.kind, "files": total, "usable": len(made.pixels)}
+    report: dict[str, Any] = {"path": options.path, "kind": files.kind, "files": total, "usable": len(set(made.kept.tolist()))}
     report |= _skips(skipped) | made.facts
     held = None
     if files.test and len(files.test.names) > 1:
-        test = _developed(files.test, made.look, False, False, cache)
+        test = _developed(files.test, made.look, False, False, every, cache)
         held = _held_out(test.pixels, files.test.labels, test.kept, files.classes)
         if lost := len(files.test.skipped) + len(test.skipped):
             files.notes.append(f"{lost:,} files of the held-out part skipped")
     labels = None if files.labels is None else files.labels[made.kept]
-    return _finish(options, made.pixels, labels, files.classes, report, files.notes, None, held)
+    return _finish(options, made.pixels, labels, files.classes, report, files.notes, None, held, cache)
 
 
 def from_arrays(options: Images, source: Arrays, cache: Path) -> ImageSet:
@@ -69,21 +69,26 @@ def from_arrays(options: Images, source: Arrays, cache: Path) -> ImageSet:
         if len(test_x):
             held = _held_out(_redrawn(test_x, look, cache), test_y, None, names)
     pixels = _redrawn(x, look, cache)
-    return _finish(options, pixels, y, names, report, source.notes, source.flip, held)
+    if source.kind not in builtin.NAMES:
+        report |= _alike(pixels, [f"image {i}" for i in range(len(pixels))])
+    return _finish(options, pixels, y, names, report, source.notes, source.flip, held, cache)
 
 
 def _look(options: Images) -> Look:
     width, height = (8, 8) if options.size == "auto" else plan.parse_size(options.size)
-    return Look(width, height, 1 if options.colour == "grey" else 3, options.fit, options.alpha)
+    channels = 1 if options.colour == "grey" else 4 if options.alpha == "keep" else 3
+    window = plan.parse_window(options.window)
+    return Look(width, height, channels, options.fit, options.alpha, options.min_side, window, options.salvage)
 
 
-def _developed(files: Files, look: Look, auto_size: bool, auto_colour: bool, cache: Path) -> Developed:
-    """Decoded files, out of the cache where they are worth keeping there."""
-    key = digest(str(store.VERSION), repr(asdict(look)), str(auto_size), str(auto_colour), *files.stamp)
+def _developed(files: Files, look: Look, auto_size: bool, auto_colour: bool, every: bool, cache: Path) -> Developed:
+    """Decoded files and what is alike among them, out of the cache where they are worth keeping there; `every` frame of animations."""
+    key = digest(str(store.VERSION), repr(asdict(look)), str(auto_size), str(auto_colour), str(every), *files.stamp)
     large = len(files.names) > CACHE_FROM
     found = store.recall(cache, key) if large else None
     if found is None:
-        found = develop(files, look, auto_size, auto_colour, lambda shape: store.Block(shape, cache))
+        found = develop(files, look, auto_size, auto_colour, lambda shape: store.Block(shape, cache), every)
+        found.facts |= _alike(found.pixels, [files.names[i] for i in found.kept])
         if large or found.file:
             store.remember(cache, key, found)
     return found
@@ -99,7 +104,7 @@ def _array_look(options: Images, source: Arrays) -> tuple[Look, dict[str, Any]]:
         look = replace(look, width=wide, height=high)
     elif decode.too_small(w, h, look):
         facts["size_why"] += f", but the images are {w}x{h}, so they are enlarged more than twice and stay blurred"
-    if options.colour == "auto":
+    if options.colour == "auto" and look.channels == 3:
         grey = c == 1 or (c == 3 and plan.grey_by_pixels(source.x))
         why = "grey: as the data is" if c == 1 else "grey: at least 99 % of the images hold no colour"
         facts["colour_why"] = why if grey else "RGB: the images have colour"
@@ -158,9 +163,32 @@ def _held_out(
     return ImageSet(torch.from_numpy(pixels), None if y is None else torch.from_numpy(y), names if y is not None else ())
 
 
-def _duplicates(pixels: NDArray[np.uint8]) -> int:
-    """How many images equal an earlier one; 0 for mapped pixels, where it would mean reading the whole file."""
-    return 0 if isinstance(pixels, np.memmap) else len(pixels) - len({hash(p.tobytes()) for p in pixels})
+def _alike(pixels: NDArray[np.uint8], names: Sequence[str]) -> dict[str, Any]:
+    """For the report: how many images equal or nearly equal an earlier one, which (up to 100), and which are unlike all others."""
+    found = alike.compare(pixels)
+    own = np.arange(len(pixels))
+    copies, others = own[found.exact != own], own[(found.near != own) & (found.exact == own)]
+    return {
+        "duplicates": len(copies),
+        "near_duplicates": len(others),
+        "alike": [[plain(names[found.near[i]]), plain(names[i])] for i in [*copies[:50], *others[:50]]],
+        "outliers": [plain(names[i]) for i in found.outliers],
+    }
+
+
+def _without_copies(
+    options: Images, pixels: NDArray[np.uint8], y: NDArray[np.int64] | None, report: dict[str, Any], cache: Path
+) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+    """The images and classes without those that (nearly) equal an earlier one."""
+    found = alike.compare(pixels)
+    keep = np.flatnonzero((found.near if options.dedup == "near" else found.exact) == np.arange(len(pixels)))
+    report["removed_duplicates"] = len(pixels) - len(keep)
+    if not report["removed_duplicates"]:
+        return pixels, y
+    room = store.Block((len(keep), *pixels.shape[1:]), cache)
+    for start in range(0, len(keep), 256):
+        room.array[start : start + 256] = pixels[keep[start : start + 256]]
+    return room.array, None if y is None else y[keep]
 
 
 def _skips(skipped: Sequence[Skip]) -> dict[str, Any]:
@@ -179,8 +207,14 @@ def _finish(
     notes: Sequence[str],
     mirrored: bool | None,
     held: ImageSet | None,
+    cache: Path,
 ) -> ImageSet:
     """Checks that need the pixels, the last decisions, and the report of all of it."""
+    if options.strict and report["skipped"]:
+        told = "".join(f"\n  {s['file']}: {s['reason']}" for s in report["skipped"][:20])
+        raise DataError(f"{len(report['skipped']):,} files of {options.path} cannot be used, and strict allows none:{told}")
+    if options.dedup != "no":
+        pixels, y = _without_copies(options, pixels, y, report, cache)
     _, c, h, w = pixels.shape
     if len(pixels) < 2:
         raise DataError(f"{options.path} holds {len(pixels)} image; at least 2 are needed.")
@@ -189,7 +223,7 @@ def _finish(
     if options.crop >= min(h, w):
         raise UsageError(f"crop must be smaller than the images, which are {w}x{h}; got {options.crop}.")
     wanted = {"yes": True, "no": False}.get(options.flip)
-    flip = wanted if wanted is not None else mirrored if mirrored is not None else c == 3
+    flip = wanted if wanted is not None else mirrored if mirrored is not None else c >= 3
     counts = {} if y is None else dict(zip(names, np.bincount(y, minlength=len(names)).tolist(), strict=True))
     report |= {
         "size": [w, h],
@@ -199,7 +233,6 @@ def _finish(
         "flip_auto": wanted is None,
         "crop": options.crop,
         "class_counts": counts,
-        "duplicates": _duplicates(pixels) if report["kind"] not in builtin.NAMES else 0,
         "in_memory": not isinstance(pixels, np.memmap),
         "held_out": len(held) if held else 0,
         "notes": list(notes),

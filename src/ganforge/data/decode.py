@@ -1,38 +1,33 @@
-"""One encoded image to pixels of the wanted size; every surprise of real files ends in a worded reason."""
+"""One encoded image to pixels of the wanted size and colours."""
 
 from __future__ import annotations
 
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-"""All that Pillow is allowed to open; its rarer decoders are the ones with holes."""
-MAX_PIXELS = 64 * 10**6
-"""Pixels one image may have: a 7 KB file can ask for 200 MB."""
+from ganforge.data.opening import LARGE, Unusable, affordable, damage, opened, sound, turn_of
 
-
-class Unusable(Exception):
-    """This file is skipped; the message is the reason."""
-
-
-class Probe(NamedTuple):
-    """What the header says."""
-
-    width: int
-    height: int
-    mode: str
+_one_large = threading.Lock()
 
 
 class Picture(NamedTuple):
     """pixels (c, h, w) uint8, and what was met on the way."""
 
     pixels: NDArray[np.uint8]
-    rotated: bool
-    animated: bool
+    rotated: bool = False
+    animated: bool = False
+    enlarged: bool = False
+    salvaged: bool = False
+    deep: tuple[float, float] | None = None
+    """Least and greatest sample of an image of more than 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -42,69 +37,103 @@ class Look:
     width: int
     height: int
     channels: int
-    """1 (grey) or 3 (RGB)."""
+    """1 (grey), 3 (RGB) or 4 (RGB and alpha)."""
     fit: str = "crop"
     """crop, pad or squash."""
     alpha: str = "white"
-    """white or black, behind transparency and beside padded images."""
+    """Colour behind transparency and beside padded images."""
+    min_side: int = 0
+    """Least short side; 0: half of the wanted one."""
+    window: tuple[float, float] | None = None
+    """Samples of deep grey images that become black and white; None: all of their range."""
+    salvage: bool = False
+    """Take JPEGs that lack nothing but their end marker."""
 
 
-def probe(stream: BinaryIO) -> Probe:
-    """Read the header only. Raises Unusable with the reason."""
-    with _open(stream) as image:
-        return Probe(*image.size, image.mode)
-
-
-def picture(stream: BinaryIO, look: Look) -> Picture:
-    """Decode, turn upright, flatten transparency, fit. Raises Unusable with the reason."""
-    with _open(stream) as image:
+def pictures(stream: BinaryIO, look: Look, frames: int = 1) -> Iterator[Picture]:
+    """Decode the first `frames` frames, turn upright, flatten transparency, fit. Raises Unusable with the reason."""
+    try:
+        body = stream.read()
+        image = opened(io.BytesIO(body))
+        affordable(image, len(body))
+        if too_small(*image.size, look):
+            least = look.min_side or -(-min(look.width, look.height) // 2)
+            raise Unusable(f"too small: {image.width}x{image.height}, needs {least} on the short side")
+        if image.format == "PNG":
+            sound(body)
         if image.format == "JPEG":  # decode at a half, a quarter or an eighth where that is still twice the wanted size
             side = 2 * max(look.width, look.height)
             image.draft(None, (side, side))
-        try:
-            animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
-            image.seek(0)
-            image.load()
-            upright = _upright(image)
-            flat = flatten(upright, look.alpha, look.channels)
-        except MemoryError:
-            raise Unusable("too large: not enough memory to decode it") from None
-        except Exception as error:  # decoders raise anything on damaged input: OSError, SyntaxError, struct.error, KeyError ...
-            raise Unusable(_damage(error)) from error
-    _big_enough(*flat.size, look)
-    return Picture(pixels(fitted(flat, look)), upright is not image, animated)
+        with _one_large if image.width * image.height > LARGE else nullcontext(), image:
+            for frame in range(frames):
+                image.seek(frame)
+                yield _developed(image, body, look)
+    except Unusable:
+        raise
+    except MemoryError:
+        raise Unusable("too large: not enough memory to decode it") from None
+    except Exception as error:  # decoders raise anything on damaged input: OSError, SyntaxError, struct.error, KeyError ...
+        raise Unusable(damage(error)) from error
 
 
-def flatten(image: Image.Image, alpha: str, channels: int) -> Image.Image:
-    """Any mode -> "L" or "RGB": deep grey is scaled and never clipped, transparency is laid on `alpha`."""
-    if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(eight_bits(np.asarray(image)))
+def _developed(image: Image.Image, body: bytes, look: Look) -> Picture:
+    salvaged, turned = False, turn_of(image) > 1
+    try:
+        image.load()
+    except OSError:
+        if not (look.salvage and image.format == "JPEG"):
+            raise
+        mended = _mended(body)
+        if mended is None:
+            raise
+        image, salvaged = mended, True
+    animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
+    upright = ImageOps.exif_transpose(image) if turn_of(image) > 1 else image  # a TIFF is turned by loading it
+    if upright.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+        upright = ImageChops.invert(upright)  # only Adobe stores ink upside down, which Pillow takes for granted
+    deep = _range(upright) if is_deep(upright.mode) else None
+    flat = flatten(upright, look.alpha, look.channels, look.window)
+    enlarged = flat.width < look.width or flat.height < look.height
+    return Picture(pixels(fitted(flat, look)), turned or upright is not image, animated, enlarged, salvaged, deep)
+
+
+def is_deep(mode: str) -> bool:
+    """Whether samples of this mode have more than 8 bits."""
+    return mode.startswith("I") or mode == "F"
+
+
+def flatten(image: Image.Image, alpha: str, channels: int, window: tuple[float, float] | None = None) -> Image.Image:
+    """Any mode -> "L", "RGB" or "RGBA": deep grey is scaled and never clipped, transparency is laid on `alpha` unless it is kept (4)."""
+    if is_deep(image.mode):
+        image = Image.fromarray(eight_bits(np.asarray(image), window))
     elif image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, alpha)
-        image = Image.alpha_composite(ground, image).convert("RGB")
+        if channels < 4:
+            image = Image.alpha_composite(Image.new("RGBA", image.size, alpha), image)
     elif image.mode not in ("L", "RGB"):
         image = image.convert("L" if image.mode == "1" else "RGB")
-    return image.convert("L" if channels == 1 else "RGB")
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
+    return image if image.mode == mode else image.convert(mode)
 
 
-def eight_bits(deep: NDArray[np.generic]) -> NDArray[np.uint8]:
+def eight_bits(deep: NDArray[np.generic], window: tuple[float, float] | None = None) -> NDArray[np.uint8]:
     """Deeper samples -> uint8.
 
-    Whole numbers up to 65535 are divided by 257. Others (32-bit and floating-point TIFF) keep [0, 1] as it is and are else
-    stretched from their smallest to their largest value. Raises ValueError where a sample is not a finite number.
+    A `window` (low, high) is stretched to 0 ... 255, and what lies outside takes its ends. Without one, whole numbers up to 65535
+    are divided by 257; others (32-bit and floating-point TIFF) keep [0, 1] as it is and are else stretched from their smallest to
+    their largest value. Raises ValueError where a sample is not a finite number.
     """
-    if np.issubdtype(deep.dtype, np.integer):
+    if window is None and np.issubdtype(deep.dtype, np.integer):
         low, high = (int(deep.min()), int(deep.max())) if deep.size else (0, 0)
         if 0 <= low and high <= 65535:
             return ((deep.astype(np.uint32) + 128) // 257).astype(np.uint8)
     values = deep.astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError("it holds values that are not finite numbers")
-    low_f, high_f = float(values.min()), float(values.max())
-    if low_f < 0 or high_f > 1:
+    low_f, high_f = window or (float(values.min()), float(values.max()))
+    if window or low_f < 0 or high_f > 1:
         values = (values - low_f) / max(high_f - low_f, 1e-12)
-    return np.rint(values * 255).astype(np.uint8)
+    return np.rint(values.clip(0, 1) * 255).astype(np.uint8)
 
 
 def fitted(image: Image.Image, look: Look) -> Image.Image:
@@ -113,7 +142,8 @@ def fitted(image: Image.Image, look: Look) -> Image.Image:
     if (w, h) == size:
         return image
     if look.fit == "pad":
-        return ImageOps.pad(image, size, Image.Resampling.LANCZOS, color=look.alpha)
+        ground = (0, 0, 0, 0) if image.mode == "RGBA" else look.alpha
+        return ImageOps.pad(image, size, Image.Resampling.LANCZOS, color=ground)
     box = (0.0, 0.0, float(w), float(h))
     if look.fit == "crop":
         scale = min(w / look.width, h / look.height)
@@ -123,68 +153,29 @@ def fitted(image: Image.Image, look: Look) -> Image.Image:
 
 
 def pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """Mode L or RGB -> (c, h, w) uint8."""
+    """Mode L, RGB or RGBA -> (c, h, w) uint8; what is wholly transparent is black."""
     array = np.asarray(image, np.uint8)
+    if image.mode == "RGBA":
+        array = array * (array[..., 3:] > 0)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
 def too_small(width: int, height: int, look: Look) -> bool:
-    """Whether the image would have to be enlarged more than twice."""
-    return 2 * min(width, height) < min(look.width, look.height)
+    """Whether the short side is below the look's least, or the image would have to be enlarged more than twice."""
+    short = min(width, height)
+    return short < look.min_side if look.min_side else 2 * short < min(look.width, look.height)
 
 
-def _big_enough(width: int, height: int, look: Look) -> None:
-    # After a reduced JPEG decode the size is still twice what is wanted, so this asks the same as on the full size.
-    if too_small(width, height, look):
-        raise Unusable(f"too small: {width}x{height}, needs {-(-min(look.width, look.height) // 2)} on the short side")
+def _range(image: Image.Image) -> tuple[float, float]:
+    samples = np.asarray(image)
+    return float(samples.min()), float(samples.max())
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The image as its EXIF orientation wants it; the very same object where there is nothing to turn."""
-    try:
-        turn = image.getexif().get(0x0112, 1)
-    except Exception:  # noqa: BLE001  broken EXIF blocks raise anything, and the pixels are fine without them
-        return image
-    return ImageOps.exif_transpose(image) if turn in range(2, 9) else image
+def _mended(jpeg: bytes) -> Image.Image | None:
+    """A JPEG that lacks nothing but its end marker; None where picture data is missing.
 
-
-def _open(stream: BinaryIO) -> Image.Image:
-    try:
-        image = Image.open(stream, formats=FORMATS)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, MemoryError) as error:
-        raise Unusable(_what_it_is(stream, error)) from None
-    except Exception as error:  # a damaged header
-        raise Unusable(_damage(error)) from error
-    if image.width * image.height > MAX_PIXELS:
-        raise Unusable(f"too large: {image.width}x{image.height} is over {MAX_PIXELS // 10**6} million pixels")
-    return image
-
-
-def _damage(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    cut = any(word in text.lower() for word in ("truncated", "not enough", "unexpected end", "incomplete", "unrecognized data stream"))
-    return f"{'truncated' if cut else 'damaged'}: {text[:120]}"
-
-
-def _what_it_is(stream: BinaryIO, error: BaseException) -> str:
-    """Reason for a file that Pillow does not know, from its first bytes."""
-    if isinstance(error, Image.DecompressionBombError):
-        return f"too large: over {MAX_PIXELS // 10**6} million pixels"
-    try:
-        stream.seek(0)
-        head = stream.read(512)
-    except Exception as broken:  # noqa: BLE001  a damaged archive member fails in its own way
-        return f"unreadable: {broken}"
-    if not head:
-        return "empty: 0 bytes"
-    if head.startswith(b"version https://git-lfs"):
-        return "Git LFS pointer: the picture itself was not fetched, run `git lfs pull`"
-    if b"<html" in head.lower() or b"<!doctype html" in head.lower():
-        return "not an image: it is a web page"
-    if head[4:8] == b"ftyp":
-        return "not an image: HEIC and AVIF are not read, convert to JPEG or PNG"
-    if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"II*\0", b"MM\0*")):
-        return "truncated: the header is not complete"
-    if head.startswith(b"PK\x03\x04"):
-        return "not an image: a zip archive, unpack it or give its own path"
-    return "not an image: none of " + ", ".join(FORMATS)
+    Missing data is made up by the decoder from what follows: then two different endings give different pixels.
+    """
+    jpeg, ends = jpeg.rstrip(b"\xff"), (b"\xff\xd9", b"\x55\xaa" * 64 + b"\xff\xd9")
+    one, other = (Image.open(io.BytesIO(jpeg + end), formats=("JPEG",)) for end in ends)
+    return one if one.tobytes() == other.tobytes() else None

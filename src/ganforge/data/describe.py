@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ganforge.data.advice import advice
 from ganforge.data.imageset import ImageSet
 
-MODES = {"L": "grey", "1": "black-and-white", "P": "palette", "LA": "grey with transparency", "RGBA": "RGB with transparency"}
+MODES = {
+    "L": "grey",
+    "1": "black-and-white",
+    "P": "palette",
+    "LA": "grey with transparency",
+    "RGBA": "RGB with transparency",
+    "I;16": "16-bit grey",
+    "F": "floating point",
+}
+NAMED = 5
+"""Skipped files that are told by name; the report has all of them."""
 KINDS = {
     "not an image": "not images",
     "empty": "empty",
@@ -15,9 +28,9 @@ KINDS = {
 
 
 def summary(image_set: ImageSet) -> list[str]:
-    """Lines on an image set: files, colours, classes, size and why, variation, memory."""
+    """Lines on an image set: files, those skipped, colours, classes, size and why, variation, memory, notes and advice."""
     told = image_set.report
-    lines = [_files(image_set)]
+    lines = [_files(image_set), *_skipped(told)]
     met = _met(image_set)
     lines += [met] if met else []
     if image_set.labels is not None:
@@ -30,7 +43,19 @@ def summary(image_set: ImageSet) -> list[str]:
     held = f" · held out {len(image_set.held_out):,}" if image_set.held_out else ""
     lines.append(f"{len(image_set):,} images of {c}x{h}x{w}, {image_set.images.numel() / 1e6:,.1f} MB {where}{held}")
     lines += [f"note: {n}" for n in told.get("notes", [])]
-    return lines
+    return lines + [f"advice: {a}" for a in advice(told)]
+
+
+def full(image_set: ImageSet) -> dict[str, Any]:
+    """The report with the summary and the fingerprint: the content of data_report.json."""
+    return {**image_set.report, "summary": summary(image_set), "fingerprint": image_set.fingerprint}
+
+
+def _skipped(told: dict[str, Any]) -> list[str]:
+    """The first few files that are not used, by name."""
+    every = told.get("skipped", [])
+    lines = [f"skipped {one['file']}: {one['reason']}" for one in every[:NAMED]]
+    return lines + [f"... and {len(every) - NAMED:,} more"] * (len(every) > NAMED)
 
 
 def _files(image_set: ImageSet) -> str:
@@ -52,15 +77,25 @@ def _met(image_set: ImageSet) -> str:
     modes = told.get("modes", {})
     parts = []
     if modes:
-        aim = "RGB" if image_set.images.shape[1] == 3 else "grey"
-        parts.append(" / ".join(f"{MODES.get(m, m)} {n:,}" for m, n in modes.items()) + f" → {aim}")
+        aim = {1: "grey", 3: "RGB", 4: "RGB with transparency"}[image_set.images.shape[1]]
+        sizes = told.get("sizes", {})
+        sides = f", sides {sizes['min']} to {sizes['max']}" if sizes else ""
+        parts.append(" / ".join(f"{MODES.get(m, m)} {n:,}" for m, n in modes.items()) + f" → {aim}{sides}")
     for key, words in (
         ("exif_rotated", "turned upright (EXIF)"),
-        ("animated", "animated, first frame used"),
+        ("animated", "animated"),
+        ("misnamed", "with another ending than their content, or none"),
+        ("enlarged", "smaller than the size, enlarged"),
         ("duplicates", "exact duplicates"),
+        ("near_duplicates", "near duplicates"),
+        ("removed_duplicates", "duplicates left out"),
     ):
         if told.get(key):
             parts.append(f"{told[key]:,} {words}")
+    if told.get("salvaged"):
+        parts.append(f"{len(told['salvaged']):,} salvaged without their end marker")
+    if told.get("deep"):
+        parts.append(f"{told['deep']['count']:,} deep, samples {told['deep']['low']:g} to {told['deep']['high']:g}")
     if told.get("extreme_aspect"):
         parts.append(f"{told['extreme_aspect']:,} longer than 3:1")
     return " · ".join(parts)

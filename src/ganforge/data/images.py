@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganforge.core.errors import UsageError, nearest
-from ganforge.data.plan import parse_size
+from ganforge.data.plan import check_alpha, parse_size, parse_window
 
 if TYPE_CHECKING:
     from ganforge.data.imageset import ImageSet
@@ -18,7 +18,8 @@ CHOICES = {
     "colour": ("auto", "rgb", "grey"),
     "fit": ("crop", "pad", "squash"),
     "flip": ("auto", "yes", "no"),
-    "alpha": ("white", "black"),
+    "frames": ("first", "all"),
+    "dedup": ("no", "exact", "near"),
 }
 
 
@@ -45,7 +46,21 @@ class Images:
     crop: int = 0
     """Shift images at random by up to this many pixels, with reflected borders."""
     alpha: str = "white"
-    """white or black: what transparent images are laid on."""
+    """What transparent images are laid on: white, black, any other colour by name or as #rrggbb; or keep, for a fourth channel."""
+    window: str = ""
+    """LOW,HIGH: samples of images of more than 8 bits that become black and white, such as 0,4095. Empty: their whole range."""
+    frames: str = "first"
+    """Frames of animations that are used: first or all."""
+    min_side: int = 0
+    """Images with a shorter side than this are skipped. 0: half of the size."""
+    salvage: bool = False
+    """Use JPEG files that lack nothing but their end marker."""
+    dedup: str = "no"
+    """Leave out images that equal an earlier one: no, exact or near."""
+    drop_unlabelled: bool = False
+    """Leave out images without a label, and labels without an image, instead of stopping."""
+    strict: bool = False
+    """Stop if any file would be skipped."""
 
     def __post_init__(self) -> None:
         if isinstance(self.path, os.PathLike):
@@ -61,8 +76,11 @@ class Images:
             if got not in allowed:
                 hint = nearest({"gray": "grey", "true": "yes", "false": "no", "on": "yes", "off": "no"}.get(got.lower(), got), allowed)
                 raise UsageError(f"{name} must be {', '.join(allowed[:-1])} or {allowed[-1]}; got '{got}'.{hint}")
-        if self.crop < 0:
-            raise UsageError(f"crop must be 0 or more pixels; got {self.crop}.")
+        for name in ("crop", "min_side"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} must be 0 or more pixels; got {getattr(self, name)}.")
+        parse_window(self.window)
+        check_alpha(self.alpha, self.colour)
         if self.labels not in ("auto", "none", "folders") and not self.labels.lower().endswith((".csv", ".tsv", ".txt", ".json")):
             hint = nearest(self.labels, ("auto", "none", "folders"))
             raise UsageError(f"labels must be auto, none, folders or the path of a .csv or .json file; got '{self.labels}'.{hint}")

@@ -10,19 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganforge.core.errors import DataError, UsageError
-from ganforge.data.read.files import SHEETS, USUAL
+from ganforge.data.read.files import SHEETS
 from ganforge.data.sheets import labels_of
-from ganforge.data.source import Files, Skip, natural, plain
+from ganforge.data.source import USUAL, Files, Skip, natural, plain
 
 TRAIN = {"train", "training"}
 TEST = {"test", "testing"}
 VAL = {"val", "valid", "validation"}
 
 
-def arrange(files: Files, labels: str) -> Files:
+def arrange(files: Files, labels: str, drop: bool = False) -> Files:
     """The same source split into train and test parts, with a class for every file where labels are known or asked for.
 
-    `labels` is auto, none, folders or the path of a label file. Files without a label are moved to `skipped`.
+    `labels` is auto, none, folders or the path of a label file. Where it lacks some images that is an error, unless `drop`; then they
+    are moved to `skipped`.
     """
     if labels == "none":
         files.labels, files.classes = None, ()
@@ -32,7 +33,7 @@ def arrange(files: Files, labels: str) -> Files:
         if labels not in ("auto", "none"):
             raise UsageError(f"labels = {labels} is for folders and zips; a .parquet file brings its own column. Use auto or none.")
         return _numbered(files) if files.labels is not None else files
-    found = _sheet(files, labels)
+    found = _sheet(files, labels, drop)
     train, test = _parts(files)
     if found:
         names, note = found
@@ -58,7 +59,7 @@ def _numbered(files: Files) -> Files:
     return files
 
 
-def _sheet(files: Files, labels: str) -> tuple[dict[str, str] | None, str] | None:
+def _sheet(files: Files, labels: str, drop: bool) -> tuple[dict[str, str] | None, str] | None:
     refused = [s.file for s in files.skipped]
     prefix = _common([n for n in files.names if n.lower().endswith(USUAL)] or files.names)
     if labels == "auto":
@@ -67,16 +68,16 @@ def _sheet(files: Files, labels: str) -> tuple[dict[str, str] | None, str] | Non
         if not near:
             return None
         path = min(near, key=lambda p: (SHEETS.index(p.rsplit("/", 1)[-1].lower()), len(p)))
-        return labels_of(files.sheets[path](), path, own[path], files.names, refused)
+        return labels_of(files.sheets[path](), path, own[path], files.names, refused, drop)
     if labels in ("none", "folders"):
         return None
     if labels in files.sheets:
-        return labels_of(files.sheets[labels](), labels, labels.rpartition("/")[0], files.names, refused)
+        return labels_of(files.sheets[labels](), labels, labels.rpartition("/")[0], files.names, refused, drop)
     path_outside = Path(labels).expanduser()
     if not path_outside.is_file():
         inside = f" Inside the data there is {', '.join(files.sheets)}." if files.sheets else ""
         raise UsageError(f"labels = {labels}: there is no such file. Expected auto, none, folders or the path of a .csv or .json.{inside}")
-    return labels_of(path_outside.read_bytes(), str(path_outside), prefix, files.names, refused)
+    return labels_of(path_outside.read_bytes(), str(path_outside), prefix, files.names, refused, drop)
 
 
 def _parts(files: Files) -> tuple[Files, Files | None]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import median_low
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ImageColor
 
-from ganforge.core.errors import UsageError
+from ganforge.core.errors import UsageError, nearest
 
 LOW, HIGH = 8, 1024
 AUTO_MOST = 64
@@ -26,6 +28,34 @@ def parse_size(text: str) -> tuple[int, int]:
         near = str(legal(wide)) if len(sides) == 1 else f"{legal(wide)}x{legal(high)}"
         raise UsageError(f"size must be a multiple of 4 from {LOW} to {HIGH}; got {text}. Nearest: {near}.")
     return wide, high
+
+
+def parse_window(text: str) -> tuple[float, float] | None:
+    """ "0,4095" -> (0, 4095), "" -> None. Raises UsageError unless it is two finite numbers in rising order."""
+    if not text:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low, high = 0.0, 0.0
+    if not -math.inf < low < high < math.inf:
+        raise UsageError(f"window must be two numbers LOW,HIGH such as 0,4095; got '{text}'.")
+    return low, high
+
+
+def check_alpha(alpha: str, colour: str) -> None:
+    """Raise UsageError unless `alpha` is a colour that Pillow knows, or keep together with colours."""
+    if alpha == "keep":
+        if colour == "grey":
+            raise UsageError("alpha = keep needs colours: use colour = rgb or auto, or lay the images on a colour.")
+        return
+    try:
+        opaque = len(ImageColor.getrgb(alpha)) == 3
+    except ValueError:
+        opaque = False
+    if not opaque:
+        hint = nearest(alpha, ("white", "black", "grey", "keep"))
+        raise UsageError(f"alpha must be keep, or a colour such as white, black or #ff8800; got '{alpha}'.{hint}")
 
 
 def legal(side: int) -> int:

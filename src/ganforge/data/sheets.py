@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ganforge.core.errors import DataError
-from ganforge.data.source import plain
+from ganforge.data.source import USUAL, plain
 
 FILE_COLUMNS = ("file", "filename", "file_name", "image", "image_id", "path", "name", "id", "img")
 LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "y", "class_name")
+
+
+MOST_TOLD = 50
 
 
 class Row(NamedTuple):
@@ -23,11 +26,14 @@ class Row(NamedTuple):
     label: str
 
 
-def labels_of(body: bytes, name: str, folder: str, names: Sequence[str], refused: Sequence[str]) -> tuple[dict[str, str] | None, str]:
+def labels_of(
+    body: bytes, name: str, folder: str, names: Sequence[str], refused: Sequence[str], drop: bool = False
+) -> tuple[dict[str, str] | None, str]:
     """Label of every listed image, and a sentence on how the file was read; None where the file says there are no labels.
 
     `name` is the label file's own path, `folder` where its entries are relative to, `names` the images that exist, `refused` those
-    that exist but cannot be used. Raises DataError with every problem that was found.
+    that exist but cannot be used. With `drop`, images without a label and labels without an image are left out. Raises DataError with
+    every problem that was found.
     """
     problems: list[str] = []
     if name.lower().endswith(".json"):
@@ -40,30 +46,34 @@ def labels_of(body: bytes, name: str, folder: str, names: Sequence[str], refused
     known_bad = _Finder(refused, folder)
     labels: dict[str, str] = {}
     line_of: dict[str, int] = {}
+    loose: list[str] = []
     for row in rows:
         image = find(row.file)
         if image is None:
             if known_bad(row.file) is None:
-                problems.append(f"line {row.line}: {plain(row.file) or 'an empty name'} is not among the images")
+                loose.append(f"line {row.line}: {plain(row.file) or 'an empty name'} is not among the images")
         elif not row.label or row.label.lower() in ("nan", "none", "null"):
-            problems.append(f"line {row.line}: {plain(row.file)} has no label")
+            loose.append(f"line {row.line}: {plain(row.file)} has no label")
+            line_of[image] = row.line
         elif labels.get(image, row.label) != row.label:
             problems.append(f"line {row.line}: {plain(row.file)} is '{row.label}' here, but '{labels[image]}' in line {line_of[image]}")
         else:
             labels[image] = row.label
             line_of[image] = row.line
+    loose += [f"{plain(n)} is not in the list" for n in names if n not in line_of and n.lower().endswith(USUAL)]
     if not labels and not problems:
         problems.append("it lists no image")
-    if problems:
-        raise DataError(_told(name, problems))
-    return labels, note
+    if problems or (loose and not drop):
+        raise DataError(_told(name, problems + loose, only_loose=not problems))
+    return labels, note + (f"; {len(loose):,} images or labels without a partner left out" if loose else "")
 
 
-def _told(name: str, problems: Sequence[str]) -> str:
-    shown = "".join(f"\n  {p}" for p in problems[:10])
-    more = f"\n  ... and {len(problems) - 10:,} more" if len(problems) > 10 else ""
+def _told(name: str, problems: Sequence[str], only_loose: bool) -> str:
+    shown = "".join(f"\n  {p}" for p in problems[:MOST_TOLD])
+    more = f"\n  ... and {len(problems) - MOST_TOLD:,} more" if len(problems) > MOST_TOLD else ""
     count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
-    return f"{name} has {count}:{shown}{more}\nMend the file, or ignore it: labels = none."
+    cure = "leave these images out: --drop-unlabelled; " * only_loose
+    return f"{name} has {count}:{shown}{more}\nMend the file; {cure}or ignore it: --labels none."
 
 
 def _json(body: bytes, name: str, problems: list[str]) -> tuple[list[Row] | None, str]:

@@ -17,6 +17,10 @@ MAX_FILE = 256 * 2**20
 """Bytes that one encoded image may have; larger files are skipped."""
 
 
+USUAL = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+"""Endings of image files; what they hold is what counts."""
+
+
 class Skip(NamedTuple):
     """A file that is not used, and why. What comes before the colon of `reason` is its kind."""
 

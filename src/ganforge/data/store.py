@@ -30,7 +30,7 @@ SHARE = 0.4
 """Part of the free memory that the images may take."""
 MOST_KEPT = 8
 """Decoded sets that stay in the cache; the least recently used ones go."""
-VERSION = 1
+VERSION = 2
 """Raised when decoding changes, so that old caches are not taken for new ones."""
 
 

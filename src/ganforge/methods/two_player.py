@@ -32,6 +32,8 @@ class TwoPlayer(Method):
 
     latent: n -> z (n, z). pack: the discriminator judges so many examples of one kind at once, stacked along channels,
     so it must take pack * c channels (PacGAN, Lin et al., 2018, arXiv:1712.04086). label_smoothing: see `losses.smooth`.
+    reuse_fakes: the generator is moved on the very fakes that the discriminator has just learnt from: one generator pass less, but
+    its graph is held meanwhile, so accumulation saves less memory.
     """
 
     def __init__(
@@ -48,10 +50,12 @@ class TwoPlayer(Method):
         schedule: Callable[[Progress], Mapping[str, Any]] | None = None,
         label_smoothing: float = 0.0,
         pack: int = 1,
+        reuse_fakes: bool = False,
     ) -> None:
         super().__init__()
         self.generator, self.discriminator = generator, discriminator
         self.latent, self.penalties, self.critic_steps, self.pack = latent, penalties, critic_steps, pack
+        self.reuse_fakes = reuse_fakes
         self.loss = smooth(loss, label_smoothing) if label_smoothing else loss
         self.d = Player("discriminator", [discriminator], optimizer(list(discriminator.parameters())), constrain, schedule)
         self.g = Player("generator", [generator], optimizer(list(generator.parameters())), None, schedule)
@@ -63,33 +67,47 @@ class TwoPlayer(Method):
         def judge(sample: Sample) -> Tensor:
             return self.discriminator(sample, y)
 
-        with torch.no_grad():
-            fake = self.packed(self.generator(self.latent(len(x)), y))
-        real = self.packed(x)
+        def draw() -> Tensor:
+            return self.packed(self.generator(self.latent(len(x)), y))
+
+        generator_moves = (now.step + 1) % self.critic_steps == 0
+        with torch.set_grad_enabled(self.reuse_fakes and generator_moves):
+            drawn = draw()
+        real, fake = self.packed(x), drawn.detach()
         on_real, on_fake = judge(real), judge(fake)
-        penalty, sizes = self.penalty(real, fake, y, now)
+        penalty, sizes = self.penalty(((real, on_real), (fake, on_fake)), y, now)
         yield Update(self.d, self.loss.d(on_real, on_fake).mean() + penalty, verdict(on_real, on_fake) | sizes)
 
-        if (now.step + 1) % self.critic_steps == 0:
-            on_fake = judge(self.packed(self.generator(self.latent(len(x)), y)))
+        if generator_moves:
+            on_fake = judge(drawn if self.reuse_fakes else draw())
             with torch.no_grad():
                 rival = judge(real) if self.loss.relativistic else None
             yield Update(self.g, self.loss.g(on_fake, rival).mean())
 
-    def penalty(self, real: Tensor, fake: Tensor, y: Tensor | None, now: Progress) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum of the penalties that are due now, a scalar, and each one's unweighted mean by name."""
-        total, sizes = real.new_zeros(()), {}
+    def penalty(self, seen: Sequence[tuple[Tensor, Tensor]], y: Tensor | None, now: Progress) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of the penalties that are due now, a scalar, and each one's unweighted mean by name.
+
+        seen: real and fake samples with the logits they just got.
+        """
+        total, sizes = seen[0][0].new_zeros(()), {}
         for penalty in self.penalties:
             if now.step % penalty.every == 0:
-                size = self._size(penalty, real, fake, y)
+                size = self._size(penalty, seen, y)
                 total = total + value(penalty.weight, now) * penalty.every * size
                 sizes[f"penalty/{getattr(penalty.of, '__name__', 'own')}"] = size
         return total, sizes
 
-    def _size(self, penalty: Penalty, real: Tensor, fake: Tensor, y: Tensor | None) -> Tensor:
-        n = max(1, round(len(real) * penalty.share))
-        labels = y if y is None else y[:n]
-        return penalty.of(lambda sample: self.discriminator(sample, labels), real[:n], fake[:n]).mean()
+    def _size(self, penalty: Penalty, seen: Sequence[tuple[Tensor, Tensor]], y: Tensor | None) -> Tensor:
+        n = max(1, round(len(seen[0][0]) * penalty.share))
+        whole = n == len(seen[0][0])
+        labels = y if y is None or whole else y[:n]
+
+        def critic(sample: Sample) -> Tensor:
+            known = next((logits for given, logits in seen if given is sample), None)  # a pass less for finite differences
+            return self.discriminator(sample, labels) if known is None else known
+
+        real, fake = (given if whole else given[:n] for given, _ in seen)
+        return penalty.of(critic, real, fake).mean()
 
     def packed(self, x: Tensor) -> Tensor:
         """(n, c, ...) -> (n / pack, pack * c, ...)."""

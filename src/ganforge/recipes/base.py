@@ -72,6 +72,8 @@ class TwoPlayerRecipe:
     """Show the discriminator so many images at once (PacGAN): a cure for mode collapse. Unconditional only."""
     critic_steps: int = 1
     """Discriminator updates per generator update."""
+    reuse_fakes: bool = False
+    """Move the generator on the fakes that the discriminator has just seen, not on fresh ones: about a tenth faster, more memory."""
     clip: float = 0.0
     """Clip the discriminator's weights to this absolute value. 0: do not."""
     optimizer: str = "Adam"
@@ -128,6 +130,7 @@ class TwoPlayerRecipe:
             schedule=self.schedule,
             label_smoothing=self.label_smoothing,
             pack=self.pack,
+            reuse_fakes=self.reuse_fakes,
         )
 
     def pair(self, spec: DataSpec) -> image.Networks:

@@ -13,3 +13,4 @@ class DCGAN(TwoPlayerRecipe):
 
     z: int = 100
     width: int = 64
+    reuse_fakes: bool = True

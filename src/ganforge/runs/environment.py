@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from .. import __version__
+from ..core.machine import cores
 from ..data.source import cache_folder
 
 OPTIONAL = {"parquet": ("pyarrow",), "track": ("tensorboard", "wandb", "mlflow-skinny")}
@@ -44,15 +45,6 @@ def _read(path: str) -> str:
 def _cpu() -> str:
     found = re.search(r"^model name\s*:\s*(.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
     return found[1].strip() if found else platform.processor() or platform.machine() or "unknown"
-
-
-def _cores() -> int:
-    """Cores that this process may use, which can be fewer than the machine has."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _read("/sys/fs/cgroup/cpu.max").split()
-    if len(quota) == 2 and quota[0].isdigit() and int(quota[1]):
-        usable = min(usable, max(1, -(-int(quota[0]) // int(quota[1]))))
-    return usable
 
 
 def memory() -> tuple[int, int] | None:
@@ -103,7 +95,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "os": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": _cpu(),
-        "cores": _cores(),
+        "cores": cores(),
         "memory_gib": round(ram[0] / GIB, 1) if ram else None,
         "device": _device(),
         "threads": torch.get_num_threads(),

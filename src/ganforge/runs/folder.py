@@ -61,6 +61,8 @@ def create(out: str, data_name: str) -> Folder:
         else:
             path = _next_free(Path("runs"), data_name)
         (path / "samples").mkdir()
+    except FileExistsError as error:  # since the look above
+        raise UsageError(f"another run has just begun in {out}. Choose another folder.") from error
     except OSError as error:
         raise StorageError(f"the run folder could not be made: {error}.") from error
     return Folder(path)

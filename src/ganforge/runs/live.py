@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -26,6 +29,7 @@ class Voice:
         self._early: list[str] = []
         self._live: Live | None = None
         self._quiet = quiet
+        self.health = ""
         self._began = self._drawn = time.monotonic()
         self._first: int | None = None
 
@@ -51,7 +55,7 @@ class Voice:
         if clock - self._drawn < (0.25 if self._console.is_terminal else EVERY) and now.seen < now.total:
             return
         self._drawn = clock
-        line = describe(now, numbers, (now.seen - self._first) / max(clock - self._began, 1e-9))
+        line = describe(now, numbers, (now.seen - self._first) / max(clock - self._began, 1e-9), self.health)
         if not self._console.is_terminal:
             self.say(line)
             return
@@ -65,6 +69,7 @@ class Voice:
         if self._live:
             self._live.stop()
             self._live = None
+        self._first = None
 
     def _append(self, line: str) -> None:
         if self._log and not self._quiet:
@@ -72,14 +77,36 @@ class Voice:
                 file.write(line + "\n")
 
 
-def describe(now: Progress, numbers: dict[str, float], rate: float) -> str:
-    """'  kimg 12.3/295.0   4%  ETA 1h54  41 img/s  0.9 GB  D right on real 71% fake 68%'."""
+class _Spoken(logging.Handler):
+    def __init__(self, voice: Voice) -> None:
+        super().__init__(logging.WARNING)
+        self.voice = voice
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.voice.say(f"warning: {record.getMessage()}")
+
+
+@contextmanager
+def spoken(voice: Voice) -> Iterator[None]:
+    """Warnings of this package are said by `voice`, and so kept in log.txt, while the block runs."""
+    ours, handler = logging.getLogger(__name__.split(".")[0]), _Spoken(voice)
+    ours.addHandler(handler)
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+
+
+def describe(now: Progress, numbers: dict[str, float], rate: float, health: str = "") -> str:
+    """'  kimg 12.3/295.0   4%  ETA 1h54  41 img/s  0.9 GB  D right on real 71% fake 68%  health: learning'."""
     parts = [f"  kimg {now.seen / 1000:,.1f}/{now.total / 1000:,.1f}  {now.fraction:4.0%}"]
     if rate > 0:
         parts.append(f"ETA {duration((now.total - now.seen) / rate)}  {rate:,.0f} img/s")
     parts.append(f"{memory():.1f} GB")
     if "accuracy/real" in numbers:
         parts.append(f"D right on real {numbers['accuracy/real']:.0%} fake {numbers['accuracy/fake']:.0%}")
+    if health:
+        parts.append(f"health: {health}")
     return "  ".join(parts)
 
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import StorageError
 from ..core.method import Progress
 from ..core.train import TICKS, Tick, is_tick
-from . import card, model, plots, report, sampling, sinks
+from . import card, health, model, plots, report, sampling, sinks
 from .folder import Folder
 from .grid import grid, save_png
 from .live import Voice
+
+if TYPE_CHECKING:
+    from .judge import Judge
 
 SAMPLES = 64
 
 
 class Observer:
-    """Watches one run in process 0. `recipe` is the content of recipe.json."""
+    """Watches one run in process 0. `recipe` is the content of recipe.json, `data` what it is judged against."""
 
-    def __init__(self, folder: Folder, method: Any, recipe: dict[str, Any], voice: Voice) -> None:
+    def __init__(self, folder: Folder, method: Any, recipe: dict[str, Any], voice: Voice, data: Any = None) -> None:
         self.folder, self.recipe, self.voice = folder, recipe, voice
         run, classes = recipe["fields"]["run"], recipe["spec"]["classes"]
         self.columns = classes if 2 <= classes <= 12 else 8
@@ -29,6 +32,10 @@ class Observer:
         self.every = max(1, TICKS // run["snapshots"])
         self.numbers: dict[str, float] = {}
         self.before: tuple[int, float] | None = None
+        self.judge = _judge(folder, run, method, data)
+        self.watched = (method, data, run)
+        self.guard: health.Guard | None = None
+        self.complaints: set[str] = set()
         self.sinks = sinks.open_sinks(run["log"], folder.path, recipe)
 
     def step(self, now: Progress) -> None:
@@ -38,17 +45,20 @@ class Observer:
         now, self.numbers = tick.now, dict(tick.numbers)
         if self.before is None:
             self.folder.forget_after(now.seen)
+            method, data, run = self.watched
+            self.guard = health.Guard(method, data, run, self.folder.history()) if data is not None else None
         seen, seconds = self.before or (0, 0.0)
         rate = (now.seen - seen) / max(tick.seconds - seconds, 1e-9)
         self.before = (now.seen, tick.seconds)
         line = {"seen": now.seen, "step": now.step, "seconds": round(tick.seconds, 3), "images_per_second": round(rate, 1), **tick.numbers}
+        line |= self.evaluate(tick) | self.diagnose(tick)
         try:
             with (self.folder.path / "metrics.jsonl").open("a") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise StorageError(f"metrics.jsonl in {self.folder.path} could not be written: {error}.") from error
         for sink in self.sinks:
-            sink.log({key: value for key, value in line.items() if key != "seen"}, now.seen)
+            sink.log({key: value for key, value in line.items() if key != "seen" and not isinstance(value, str)}, now.seen)
         if self._snapshot_due(now):
             self.snapshot(tick)
 
@@ -59,11 +69,49 @@ class Observer:
         for sink in self.sinks:
             sink.image("fakes", picture, tick.now.seen)
 
-    def saved(self, tick: Tick) -> None:
-        """After every checkpoint: the model to share, the curves and the report."""
-        status = {"seen": tick.now.seen, "total": tick.now.total, "seconds": round(tick.seconds, 1)}
+    def diagnose(self, tick: Tick) -> dict[str, Any]:
+        """The guard's word if it looks now; advice goes with every change to a word that is not good."""
+        said = self.guard.look(tick) if self.guard else None
+        if said is None:
+            return {}
+        if said.advice and said.word != self.voice.health:
+            self.voice.say(f"!  health: {said.word} at {tick.now.seen:,} images. {said.advice} See {said.link}")
+        self.voice.health = said.word
+        return health.reading(said)
+
+    def evaluate(self, tick: Tick) -> dict[str, float]:
+        """Measure the model if that is due, and keep it if it is the best so far. What fails is said once, and the training goes on."""
+        if self.judge is None:
+            return {}
+        try:
+            numbers = self.judge.look(tick)
+            if not numbers:
+                return {}
+            if best := self.judge.is_best(numbers, tick.now.seen):
+                self.share(tick, numbers)
+            self.judge.keep(numbers, tick.now.seen, best)
+        except Exception as error:  # noqa: BLE001  features may be foreign code; a look must not end what it looks at
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if reason not in self.complaints:
+                self.complaints.add(reason)
+                self.voice.say(f"  evaluation failed, the training goes on: {reason}")
+            return {}
+        if tick.now.seen >= tick.now.total:
+            self.voice.say("best    {metric} {value:.4g} at {seen:,} images, in best/".format(**self.judge.best))
+        return {f"quality/{name}": value for name, value in numbers.items()}
+
+    def share(self, tick: Tick, numbers: dict[str, float] | None = None) -> None:
+        """Write the averaged networks as they stand into best/, with a card that tells the numbers."""
+        status: dict[str, Any] = {"seen": tick.now.seen, "total": tick.now.total, "seconds": round(tick.seconds, 1)}
+        if numbers:
+            status["metrics"] = {name if name != "floor" else "the same of real images": value for name, value in numbers.items()}
         text = card.model_card(self.recipe, self.folder.json("plan.json"), {**status, "folder": str(self.folder.path)})
         model.write(self.folder.path / "best", self.recipe, tick.average.networks, text, status)
+
+    def saved(self, tick: Tick) -> None:
+        """After every checkpoint: the model to share, unless a better one is known, the curves and the report."""
+        if not (self.judge and self.judge.best and (self.folder.path / "best" / "README.md").is_file()):
+            self.share(tick)
         plots.write_csv(self.folder.path)
         plots.draw_all(self.folder.path)
         report.write(self.folder.path)
@@ -76,3 +124,12 @@ class Observer:
         total_steps = -(-now.total // (now.seen // now.step))
         number = now.step * TICKS // total_steps
         return number % self.every == 0 or now.step == total_steps or not is_tick(now.step, total_steps)
+
+
+def _judge(folder: Folder, run: dict[str, Any], method: Any, data: Any) -> Judge | None:
+    option = run.get("evaluate", "auto")
+    if data is None or option == "none":
+        return None
+    from .judge import Judge  # feature networks are loaded only where a run judges itself
+
+    return Judge(folder, option, run.get("evaluations", 0), method, data, str(next(method.parameters()).device))

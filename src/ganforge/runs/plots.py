@@ -244,6 +244,7 @@ def _group(name: str) -> tuple[str, str]:
 
 
 TITLES = {
+    "quality": ("Distance to real images (floor: real against real)", "lower is better"),
     "losses": ("Losses", "loss"),
     "logits": ("What the discriminator says (logits)", "logit"),
     "accuracy": ("How often the discriminator is right", "share right"),

@@ -22,6 +22,7 @@ from typing import Any
 
 from PIL import Image
 
+from .evaluations import read_all
 from .grid import save_bytes
 from .plots import charts, read_metrics
 
@@ -33,6 +34,8 @@ MOST_BYTES = 160_000
 MOST_SIDE = 1200
 MOST_ROWS = 50
 HOW_TO_READ = {
+    "quality": "How far generated images are from real ones, measured now and then on the averaged generator: it should fall and then "
+    "level out above the floor. best/ holds the model of its lowest point, not the last one. See docs/evaluation.md for the name.",
     "losses": "The two losses pull against each other, so they should hover rather than fall: only a discriminator loss that stays at "
     "zero, or a generator loss that climbs without end, means trouble. They say little about how good the images look.",
     "logits": "The discriminator's score for real and for generated images: real should lie above fake, with a gap that settles; "
@@ -198,6 +201,21 @@ def _curves(rows: Sequence[Mapping[str, Any]]) -> str:
     return "".join(parts) or _missing("Curves")
 
 
+def _evaluations(folder: Path) -> str:
+    """What `gan evaluate` found, newest first: its table, and the nearest training images."""
+    parts = []
+    for found in reversed(read_all(folder)):
+        name = found.saved.name if found.saved else ""
+        parts.append(f'<h3>{_esc(name)}</h3><div class="code"><pre tabindex="0">{_esc(found.table())}</pre></div>')
+        picture = found.saved.with_name(f"{found.saved.stem}-nearest.png") if found.saved else None
+        if picture and picture.is_file() and (image := _image(picture)):
+            said = "Left of each pair: a generated image; right: the training image nearest to it. The closest pairs come first."
+            parts.append(
+                f'<figure><img src="{image[0]}" alt="Pairs of generated and training images"><figcaption>{said}</figcaption></figure>'
+            )
+    return "".join(parts) or f"<p>Not evaluated yet: <code>gan evaluate {_esc(shlex.quote(_shown(folder)))}</code></p>"
+
+
 def _plan(plan: Mapping[str, Any]) -> str:
     notes = plan.get("notes")
     facts = [(f"parameters of the {name}", f"{_number(count):,.0f}") for name, count in _dict(plan.get("parameters")).items()]
@@ -255,6 +273,7 @@ def write(folder: Path) -> Path:
         status=_status(folder, recipe, plan, rows),
         samples=_samples(folder, _planned(recipe, plan)),
         curves=_curves(rows),
+        evaluations=_evaluations(folder),
         plan=_plan(plan),
         data=_data(_json(folder / "data_report.json")),
         use=_use(folder),

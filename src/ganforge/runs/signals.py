@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM ask for a clean stop: finish the step, save, leave. A second Ctrl-C, half a second later or more, leaves at once."""
+"""Signals ask for a clean stop: finish the step, save, leave. A second Ctrl-C, half a second later or more, leaves at once.
+
+Ctrl-C (SIGINT); SIGTERM, by which systems and clusters end a job; SIGUSR1, with which a cluster warns of its end; SIGHUP, a
+closed terminal, unless it was started to outlive that (nohup).
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,11 @@ from contextlib import contextmanager
 SAME_WISH = 0.5
 """Seconds within which a second signal is the same wish: `timeout` and `make` pass on what we also get ourselves."""
 
+HEARD = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP") if hasattr(signal, name)]
+
 
 class Stop:
-    """Whether to stop, and the exit code that says why: 130 after Ctrl-C, 143 after SIGTERM."""
+    """Whether to stop, and the exit code that says why: 130 after Ctrl-C, 143 after SIGTERM, 128 + its number after any other."""
 
     def __init__(self) -> None:
         self.exit_code = 0
@@ -37,7 +43,7 @@ def listening() -> Iterator[Stop]:
             os._exit(130)  # asked twice; checkpoints are atomic, so nothing is torn
         stop.exit_code, stop.asked_at = stop.exit_code or 128 + number, stop.asked_at or time.monotonic()
 
-    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, ask) for s in HEARD if signal.getsignal(s) != signal.SIG_IGN}
     try:
         yield stop
     finally:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +11,22 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..core import machine, parallel
+from ..core import checkpoint, machine, memory, parallel
 from ..core import recipe as recipes_json
 from ..core.errors import CheckpointError, UsageError
-from ..core.method import Method
+from ..core.method import Method, Progress
 from ..core.train import train as train_loop
-from ..data.describe import summary
+from ..data import where
+from ..data.describe import full, summary
 from ..data.images import Images
 from ..recipes import find, name_of
+from . import changes, model, preflight, recover, report, signals, sinks
 from . import folder as folders
-from . import model, report, signals, sinks
 from .environment import environment
 from .folder import Folder
 from .grid import grid, save_png
-from .live import Voice, duration
+from .live import Voice, duration, spoken
+from .lock import alone
 from .observe import SAMPLES, Observer
 
 
@@ -91,20 +91,21 @@ def launch(recipe: Any, *, dry_run: bool = False) -> TrainedRun:
         content |= {"fields": recipes_json.describe(recipe), "spec": _plain_spec(spec)}
         if rank == 0:
             voice.keep(folder.path / "log.txt")
-            folder.write_json("plan.json", planned)
+            folder.write_json("plan.json", {**planned, "places": where.places(recipe.data, folder.path)})
             folder.write_json("environment.json", environment())
-            folder.write_json("data_report.json", {**data.report, "summary": summary(data), "fingerprint": data.fingerprint})
+            folder.write_json("data_report.json", full(data))
             save_png(_reals(data), folder.path / "reals.png")
             folder.write_json("recipe.json", content)  # last: its presence makes the folder a run
         parallel.barrier()
         return _go(recipe, data, spec, folder, content, device, voice)
 
 
-def resume(path: str | Path, *, code: Collection[str] = ()) -> TrainedRun:
+def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "", force: bool = False) -> TrainedRun:
     """Continue a run exactly where its last checkpoint stands, as if it had never stopped.
 
-    code: one's own .py files that the run names and that may be run. Raises CheckpointError if the folder is no run, its
-    checkpoints are damaged, or the data changed since.
+    code: one's own .py files that the run names and that may be run. data_path: where the data are now, if they moved. force: go
+    on although data or options changed, no longer exactly. Raises CheckpointError if the folder is no run, its checkpoints are
+    damaged, the data changed since or are nowhere to be found, or the options changed.
     """
     folder = folders.open_run(path)
     content = folder.json("recipe.json")
@@ -116,13 +117,23 @@ def resume(path: str | Path, *, code: Collection[str] = ()) -> TrainedRun:
         voice = Voice(quiet=parallel.world()[0] > 0)
         voice.keep(folder.path / "log.txt")
         machine.use_threads(recipe.run.threads)
-        data = recipe.dataset()
-        before = folder.json("data_report.json").get("fingerprint")
-        if data.fingerprint != before:
-            raise CheckpointError(
-                f"the data at {recipe.data.path} changed since the run began (fingerprint {data.fingerprint[:8]}, was {str(before)[:8]}). "
-                f"Bring it back to resume exactly, or start a new run: gan train {recipe.data.path}"
-            )
+        before, planned = folder.json("data_report.json").get("fingerprint"), folder.json("plan.json")
+        options, data = where.again(
+            recipe.data,
+            lambda options: dataclasses.replace(recipe, data=options).dataset(),
+            planned.get("places", {}),
+            folder.path,
+            str(before),
+            data_path,
+        )
+        recipe = dataclasses.replace(recipe, data=options)
+        if data_path and parallel.world()[0] == 0:
+            folder.write_json("plan.json", {**planned, "places": where.places(options, folder.path)})
+        notes = changes.check_options(folder, content, checkpoint.read_state(folder.path), force)
+        for note in [*notes, *changes.check_data(folder, data, recipe.data.path, force)]:
+            voice.say(f"resume  {note}")
+        if data.fingerprint != before and parallel.world()[0] == 0:
+            folder.write_json("data_report.json", full(data))
         return _go(recipe, data, dataclasses.replace(data.spec, device=str(device)), folder, content, device, voice)
 
 
@@ -135,12 +146,24 @@ def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, 
             run = dataclasses.replace(candidate.run, precision="fp32", layout="channels_last")
             method = candidate.method(spec)
             machine.layout(method, run.layout)
-            return machine.speed(method, data, run, device, seconds=0.7)
+            try:
+                return machine.speed(method, data, run, device, seconds=0.7)
+            except (MemoryError, RuntimeError) as error:
+                if not memory.is_short(error):
+                    raise
+                return 0.0  # too large for this machine
 
         recipe, notes = recipe.plan(spec, measure)
-    run, rate, more = machine.settle(lambda: recipe.method(spec), data, recipe.run, device)
-    recipe = dataclasses.replace(recipe, run=run)
-    method = recipe.method(spec)
+    recipe, filled = preflight.fill(recipe, spec.count)
+    recipe, fits = preflight.fit(recipe, data, spec, device)
+    notes += filled + fits
+
+    def settle(chosen: Any) -> Any:
+        run, *found = machine.settle(lambda: chosen.method(spec), data, chosen.run, device)
+        return dataclasses.replace(chosen, run=run), *found
+
+    recipe, rate, more = recover.within_memory(settle, recipe, notes.append)
+    run, method = recipe.run, recipe.method(spec)
     sizes = {player.name: sum(p.numel() for p in player.parameters) for player in method.players}
     notes = [
         f"recipe {name_of(type(recipe))} · {'x'.join(map(str, spec.shape[:0:-1]))} · batch {run.batch} · "
@@ -155,20 +178,34 @@ def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, 
 
 
 def _go(recipe: Any, data: Any, spec: Any, folder: Folder, content: dict, device: torch.device, voice: Voice) -> TrainedRun:
-    run = recipe.run
-    method = _build(recipe, spec)
-    if run.compile:
-        batch = next(data.batches(run.batch, seed=run.seed, device=str(device)))
-        voice.say(f"Plan    {machine.compile_networks(method, lambda: _build(recipe, spec), batch, device, run.precision)}")
+    facts = {"recipe": {key: content[key] for key in ("recipe", "fields")}}
     voice.say(f"run     {folder.path}   (Ctrl-C saves and stops; continue: gan resume {folder.path})")
-    with _alone(folder), signals.listening() as stop:
-        observer = Observer(folder, method, content, voice) if parallel.world()[0] == 0 else None
-        try:
-            now = train_loop(method, data, run, folder=folder.path, device=device, watcher=observer, stop=stop)
-        finally:
-            voice.close()
-            if observer:
-                observer.close()
+    with spoken(voice), alone(folder), signals.listening() as stop:
+
+        def attempt(chosen: Any, restarts: int) -> Progress:
+            run, method = chosen.run, _build(chosen, spec)
+            if run.compile:
+                batch = next(data.batches(run.batch, seed=run.seed, device=str(device)))
+                voice.say(f"Plan    {machine.compile_networks(method, lambda: _build(chosen, spec), batch, device, run.precision)}")
+            observer = Observer(folder, method, content, voice, data) if parallel.world()[0] == 0 else None
+            try:
+                return train_loop(
+                    method,
+                    data,
+                    run,
+                    folder=folder.path,
+                    device=device,
+                    watcher=observer,
+                    stop=stop,
+                    restarts=restarts,
+                    facts=facts,
+                )
+            finally:
+                voice.close()
+                if observer:
+                    observer.close()
+
+        now = recover.persevere(attempt, recipe, folder.path, voice.say)
     if now.seen >= now.total:
         voice.say(f"done    {now.seen:,} images · open {folder.path / 'report.html'}")
         voice.say(f"next    gan generate {folder.path} --seeds 0-63")
@@ -186,20 +223,6 @@ def _build(recipe: Any, spec: Any) -> Method:
     method.to(spec.device)
     machine.layout(method, recipe.run.layout)
     return method
-
-
-@contextmanager
-def _alone(folder: Folder) -> Iterator[None]:
-    """Hold the folder's lock; two trainings in one folder would tear each other's files. The system frees it if we die."""
-    if parallel.world()[0] > 0:
-        yield
-        return
-    with (folder.path / "RUNNING.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(f"another training is running in {folder.path}. Wait for it, or stop it with Ctrl-C there.") from error
-        yield  # the file stays: removing it would let a third training lock a new one while a second holds this
 
 
 def _reals(data: Any) -> Any:

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from ganforge.core.errors import DataError
-from ganforge.data.source import MAX_FILE, Files, Skip, hidden, natural
+from ganforge.data.source import MAX_FILE, USUAL, Files, Skip, hidden, natural, plain
 
-USUAL = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 SHEETS = ("labels.csv", "labels.tsv", "dataset.json", "labels.json")
 """Label files that are found by themselves, the first one wins."""
 NEVER = (".csv", ".tsv", ".json", ".jsonl", ".txt", ".md", ".html", ".pdf", ".py", ".xml", ".yaml", ".yml", ".parquet")
 """Companions of images that are passed over in silence rather than counted as broken images."""
+
+
+BOMB, DENSEST = 16 * 2**20, 100
+"""A zip member of more bytes than BOMB must not be packed more than DENSEST times smaller."""
 
 
 @dataclass
@@ -28,6 +31,8 @@ class Listing:
     names: list[str] = field(default_factory=list)
     stamp: list[str] = field(default_factory=list)
     skipped: list[Skip] = field(default_factory=list)
+    hidden: int = 0
+    """Dot files, Thumbs.db and the like, which are passed over."""
 
 
 def walk(root: Path) -> Listing:
@@ -35,6 +40,7 @@ def walk(root: Path) -> Listing:
     found: list[tuple[str, str]] = []
     skipped: list[Skip] = []
     seen: set[tuple[int, int]] = set()
+    unseen = 0
 
     def refuse(error: OSError) -> None:
         skipped.append(Skip(_under(root, str(error.filename)), f"unreadable: {error.strerror}"))
@@ -49,10 +55,12 @@ def walk(root: Path) -> Listing:
             inside.clear()
             continue
         seen.add((here.st_dev, here.st_ino))
+        unseen += sum(map(hidden, inside))
         inside[:] = sorted(d for d in inside if not hidden(d))
         for name in names:
             path = os.path.join(folder, name)
             if hidden(name):
+                unseen += 1
                 continue
             try:
                 facts = os.stat(path)
@@ -62,7 +70,7 @@ def walk(root: Path) -> Listing:
             if stat.S_ISREG(facts.st_mode):  # a pipe or a device would block for ever
                 found.append((_under(root, path), f"{facts.st_size}.{facts.st_mtime_ns}"))
     found.sort(key=lambda item: natural(item[0]))
-    return Listing([n for n, _ in found], [s for _, s in found], skipped)
+    return Listing([n for n, _ in found], [s for _, s in found], skipped, unseen)
 
 
 def folder(root: Path, listing: Listing) -> Files:
@@ -108,7 +116,7 @@ def archive(path: Path) -> Files:
     names = sorted(members, key=natural)
     if not names:
         box.close()
-        first = f" Refused: {skipped[0].file} ({skipped[0].reason})." if skipped else ""
+        first = f" Refused: {plain(skipped[0].file)} ({skipped[0].reason})." if skipped else ""
         raise DataError(f"{path} holds no images.{first} Expected {', '.join(USUAL)} files inside.")
     facts = path.stat()
     mark = f"{path.resolve()} {facts.st_size}.{facts.st_mtime_ns}"
@@ -123,6 +131,8 @@ def _refused(name: str, member: zipfile.ZipInfo, twice: bool) -> str:
         return "encrypted: unpack it with its password and give the folder"
     if member.file_size > MAX_FILE:
         return f"too large: over {MAX_FILE >> 20} MB"
+    if member.file_size > BOMB and member.file_size > DENSEST * member.compress_size:
+        return f"too large: {member.file_size >> 20} MB out of {member.compress_size:,} bytes, a decompression bomb"
     return "duplicate name: the first one in the archive is used" if twice else ""
 
 
@@ -139,7 +149,9 @@ def _under(root: Path, path: str) -> str:
 
 
 def _nothing(root: Path, listing: Listing) -> str:
-    seen = f"{len(listing.names)} other files, such as {listing.names[0]}" if listing.names else "nothing"
+    seen = f"{len(listing.names)} other files, such as {plain(listing.names[0])}" if listing.names else "nothing"
+    if listing.hidden:
+        seen += f" but {listing.hidden:,} hidden"
     if listing.skipped:
-        seen += f", and {listing.skipped[0].file} is {listing.skipped[0].reason}"
+        seen += f", and {plain(listing.skipped[0].file)} is {listing.skipped[0].reason}"
     return f"{root} holds no images ({seen}). Expected {', '.join(USUAL)} files, in sub-folders if you like."

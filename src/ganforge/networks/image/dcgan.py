@@ -61,7 +61,7 @@ class Discriminator(nn.Module):
         h = self.grid.pad(self.join(x, y))
         for down, norm in zip(self.downs, self.norms, strict=True):
             h = leaky_relu(norm(down(h), y), 0.2)
-        return self.head(h.flatten(1), y)
+        return self.head(h.permute(0, 2, 3, 1).flatten(1), y)  # channels last, so that gradients come back in the convolutions' order
 
 
 def plain(channels: int) -> nn.Module:

@@ -119,7 +119,7 @@ class Discriminator(nn.Module):
         h = self.stages[0](h if self.patch == 1 else pixel_unshuffle(leaky_relu(h, 0.2), self.patch))
         for change, stage in zip(self.changes, self.stages[1:], strict=True):
             h = stage(change(avg_pool2d(h, 2)))
-        return self.head(leaky_relu(h, 0.2).flatten(1), y)
+        return self.head(leaky_relu(h, 0.2).permute(0, 2, 3, 1).flatten(1), y)  # see dcgan.Discriminator
 
 
 def _widths(width: int, grid: Grid, patch: int, cap: int) -> list[int]:

@@ -1,0 +1,48 @@
+"""`gan compare RUN RUN ...`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import tyro
+
+
+def main(arguments: list[str]) -> int:
+    return tyro.cli(compare, args=arguments, prog="gan compare")
+
+
+def compare(
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional],
+    data: str = "",
+    metrics: str = "",
+    samples: int = 0,
+    features: str = "auto",
+    weights: str = "",
+    seed: int = 0,
+    out: str = "compare.png",
+    code: tuple[str, ...] = (),
+    device: str = "auto",
+) -> int:
+    """Put runs side by side: one table of numbers of one protocol, and one picture of the same seeds.
+
+    Args:
+        runs: Two or more run folders.
+        data: What to compare them with. Empty: what each was trained on, which must be the same.
+        metrics: Any of fid,kid,is,pr,prdc,mind. Empty: all that the features and the number of images allow.
+        samples: Images a side. 0: as many as the reference has, at most 10,000.
+        features: As in `gan evaluate`.
+        weights: A file with the weights of the features, where you have your own.
+        seed: Which images are drawn and compared follows from it.
+        out: Where the picture goes, a row a run.
+        code: Your own .py files that the models name and that may be run.
+        device: cpu, cuda, or auto.
+    """
+    from ..runs.compare import compare as go
+
+    found = go(
+        runs, data, metrics=metrics, samples=samples, features=features, weights=weights, seed=seed, out=out, code=code, device=device
+    )
+    sys.stdout.write(found.table())
+    sys.stdout.write(f"picture   {out}: a row a run, in this order\n" if out else "")
+    return 0

@@ -1,0 +1,65 @@
+"""`gan evaluate RUN [--data DATA]`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import tyro
+
+
+def main(arguments: list[str]) -> int:
+    return tyro.cli(evaluate, args=arguments, prog="gan evaluate")
+
+
+def evaluate(
+    subject: Annotated[str, tyro.conf.Positional],
+    data: str = "",
+    metrics: str = "",
+    samples: int = 0,
+    features: str = "auto",
+    weights: str = "",
+    size: str = "",
+    per_class: bool = False,
+    seed: int = 0,
+    out: str = "",
+    code: tuple[str, ...] = (),
+    device: str = "auto",
+) -> int:
+    """Measure a model, or any images, against data: numbers with their protocol, their errors and their floor.
+
+    Args:
+        subject: A run, a copy of its best/ folder, or images: a folder, an archive, a built-in set.
+        data: What to compare with. Empty: what the run was trained on, its held-out part first.
+        metrics: Any of fid,kid,is,pr,prdc,mind. Empty: all that the features and the number of images allow.
+        samples: Images a side. 0: as many as the reference has, at most 10,000.
+        features: auto, inception, clean, efficientnet-lite0, vgg16, classifier, dinov2, clip, random, or FILE.py:NAME. auto: inception,
+            else what is at hand.
+        weights: A file with the weights of the features, where you have your own.
+        size: Bring both sides to this size first, such as 64 or 96x64 (folders of images only).
+        per_class: Also a table by class.
+        seed: Which images are drawn and compared follows from it.
+        out: Folder for the result. Empty: evaluations/ of the run.
+        code: Your own .py files that the model names and that may be run.
+        device: cpu, cuda, or auto.
+    """
+    from ..runs.evaluate import evaluate as go
+
+    found = go(
+        subject,
+        data,
+        metrics=metrics,
+        samples=samples,
+        features=features,
+        weights=weights,
+        size=size,
+        per_class=per_class,
+        seed=seed,
+        out=out,
+        code=code,
+        device=device,
+    )
+    sys.stdout.write(found.table())
+    if found.saved:
+        sys.stdout.write(f"saved     {found.saved}, nearest training images: {found.saved.with_name(found.saved.stem + '-nearest.png')}\n")
+    return 0

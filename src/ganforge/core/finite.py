@@ -1,0 +1,74 @@
+"""Whether training still computes with numbers: every loss and every weight of every step is looked at, and nothing waits for it."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .ema import Average
+from .method import Method
+
+
+class Fault(NamedTuple):
+    """The first step at which something stopped being a finite number."""
+
+    step: int
+    """The step that did it, counted from 1."""
+    wrong: tuple[str, ...]
+    """What is not finite, in the order in which it was computed: 'generator/loss', 'the weight discriminator.body.0.bias'."""
+    healthy: dict[str, float]
+    """The logged numbers of the last step that had none."""
+
+
+class Finite:
+    """Looks at steps in order. On a GPU their numbers travel to the CPU beside the computation, and are read once they are there."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, list[str], int, Tensor, torch.cuda.Event | None]] = deque()
+        self._healthy: dict[str, float] = {}
+
+    @torch.no_grad()
+    def note(self, step: int, numbers: Mapping[str, Tensor], method: nn.Module) -> None:
+        """Remember a step's logged scalars, and the norm of each weight after it. In fp32 a weight beyond 1e19 counts as infinite."""
+        names, weights = zip(*((n, p) for n, p in method.named_parameters() if p.numel()), strict=True)
+        norms = torch._foreach_norm(weights)
+        values = torch.stack([*numbers.values(), *(norm.float() for norm in norms)]).float()
+        event = None
+        if values.is_cuda:
+            values = torch.empty(values.shape, pin_memory=True).copy_(values, non_blocking=True)
+            event = torch.cuda.Event()
+            event.record()
+        self._waiting.append((step, [*numbers, *(f"the weight {name}" for name in names)], len(numbers), values.cpu(), event))
+
+    def fault(self, wait: bool) -> Fault | None:
+        """The first fault among the steps whose numbers have arrived; `wait`: among all of them."""
+        while self._waiting:
+            step, names, logged, values, event = self._waiting[0]
+            if event and not event.query():
+                if not wait:
+                    return None
+                event.synchronize()
+            self._waiting.popleft()
+            if not bool(values.isfinite().all()):
+                return Fault(step, tuple(n for n, v in zip(names, values.tolist(), strict=True) if not math.isfinite(v)), self._healthy)
+            self._healthy = dict(zip(names[:logged], values[:logged].tolist(), strict=True))
+        return None
+
+
+@torch.no_grad()
+def not_finite(method: Method, average: Average) -> tuple[str, ...]:
+    """What a checkpoint must not hold: averages and moments can go wrong while losses and weights do not yet. Waits for the device."""
+    named: dict[str, Tensor] = {}
+    for name, network in average.networks.items():
+        named |= {f"the average {name}.{key}": p for key, p in network.named_parameters()}
+    for player in method.players:
+        for number, entry in enumerate(player.optimizer.state.values()):
+            named |= {f"{key} {number} of the {player.name}'s optimiser": v for key, v in entry.items() if isinstance(v, Tensor)}
+    named = {name: v for name, v in named.items() if v.is_floating_point() and v.numel()}
+    norms = torch._foreach_norm([*named.values()])
+    return tuple(name for name, norm in zip(named, norms, strict=True) if not math.isfinite(norm))

@@ -1,0 +1,1 @@
+"""Says in words that a training goes wrong."""

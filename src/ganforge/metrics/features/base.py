@@ -1,0 +1,117 @@
+"""What a feature extractor is, and running one over many images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ...core.errors import DataError, UsageError
+
+
+class Features(Protocol):
+    """Images (n, c, h, w) uint8, c 1 or 3, all of one size -> features (n, dim) float32 on the CPU."""
+
+    @property
+    def name(self) -> str:
+        """What the measure is named after: FD-<name>."""
+
+    @property
+    def dim(self) -> int:
+        """Numbers a vector."""
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What must travel with a number: weights (16 hex digits of their sha256), resize, runtime, precision."""
+
+    @property
+    def is_inception(self) -> bool:
+        """Only here may a Frechet distance be called FID."""
+
+    def __call__(self, images: Tensor) -> Tensor: ...
+
+
+def checked(images: Tensor) -> Tensor:
+    """`images`, if they are (n, c, h, w) uint8 with n, h, w at least 1 and c 1 or 3.
+
+    Raises DataError for none at all, for other channels, and for floats that are not finite; UsageError for other kinds of numbers.
+    """
+    if images.ndim != 4 or not images.numel():
+        raise DataError(f"features are taken of images (n, c, h, w), at least one; got {tuple(images.shape)}.")
+    if images.shape[1] not in (1, 3):
+        raise DataError(f"features are taken of images with 1 (grey) or 3 (colour) channels; got {images.shape[1]}.")
+    if images.is_floating_point() and not bool(torch.isfinite(images).all()):
+        raise DataError(f"{int((~torch.isfinite(images)).flatten(1).any(1).sum()):,} of {len(images):,} images hold NaN or infinity.")
+    if images.dtype != torch.uint8:
+        kind = str(images.dtype).removeprefix("torch.")
+        raise UsageError(f"features are taken of uint8 images, 0 to 255; got {kind}. For samples in [-1, 1]: to_uint8(samples).")
+    return images
+
+
+def to_uint8(samples: Tensor) -> Tensor:
+    """Samples (n, c, h, w) in [-1, 1] -> uint8 images 0..255, rounded down from x 127.5 + 128 as published code does.
+
+    Raises DataError for NaN and infinity.
+    """
+    if not bool(torch.isfinite(samples).all()):
+        raise DataError(f"{int((~torch.isfinite(samples)).flatten(1).any(1).sum()):,} of {len(samples):,} samples hold NaN or infinity.")
+    return (samples.float() * 127.5 + 128).clamp_(0, 255).to(torch.uint8)
+
+
+def colour(x: Tensor) -> Tensor:
+    """(n, 1 or 3, h, w) -> (n, 3, h, w)."""
+    return x.expand(-1, 3, -1, -1)
+
+
+def batched(images: Tensor | Iterable[Tensor], size: int) -> Iterator[Tensor]:
+    """Batches (size, c, h, w), the last maybe smaller, of images (n, c, h, w) or of a stream of (k, c, h, w) or (c, h, w).
+
+    Raises DataError where the sizes or channels change on the way, and where there are no images.
+    """
+    if isinstance(images, Tensor):
+        checked(images)
+        yield from images.split(size)
+        return
+    held: list[Tensor] = []
+    shape: tuple[int, ...] | None = None
+    for part in images:
+        part = part[None] if part.ndim == 3 else part
+        if shape is not None and tuple(part.shape[1:]) != shape:
+            raise DataError(f"the images differ in size: {tuple(part.shape[1:])} after {shape} (channels, height, width).")
+        shape = tuple(part.shape[1:])
+        held.append(part)
+        if (count := sum(map(len, held))) >= size:
+            whole = torch.cat(held)
+            yield from whole[: count // size * size].split(size)
+            held = [whole[count // size * size :]] if count % size else []
+    if shape is None:
+        raise DataError("there are no images to take features of.")
+    if held:
+        yield torch.cat(held)
+
+
+def stream(
+    features: Features, images: Tensor | Iterable[Tensor], *, batch: int = 64, progress: Callable[[int, int], None] | None = None
+) -> Iterator[Tensor]:
+    """Features (k, dim) of one batch after another. progress(images so far, images in all or 0) is called after each."""
+    if batch < 1:
+        raise UsageError(f"batch must be at least 1; got {batch}.")
+    total, done = len(images) if isinstance(images, Tensor) else 0, 0
+    for part in batched(images, batch):
+        rows = features(part)
+        done += len(rows)
+        if progress:
+            progress(done, total)
+        yield rows
+
+
+def extract(
+    features: Features, images: Tensor | Iterable[Tensor], *, batch: int = 64, progress: Callable[[int, int], None] | None = None
+) -> Tensor:
+    """Features (n, dim) float32 of images (n, c, h, w) uint8, or of a stream of such batches that never lies in memory as a whole.
+
+    Raises DataError for none, mixed sizes, other channels and NaN; UsageError for images that are not uint8.
+    """
+    return torch.cat(list(stream(features, images, batch=batch, progress=progress)))

@@ -1,0 +1,88 @@
+"""Features of the user's own: a network or a function in a file of theirs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...core import ref
+from ...core.errors import UsageError
+from ..stored import arrays
+from ..weights import digest
+from .base import checked
+
+PROBE = (2, 3, 64, 64)
+
+
+class Own:
+    """`file.py:Name`, called with samples (n, c, h, w) float32 in [-1, 1], c 1 or 3 as the images have it; gives (n, dim) or (n, dim, ...).
+
+    Name is an `nn.Module` or another class, a function without parameters that makes the callable, or the callable itself. Maps
+    (n, c, h, w) are averaged over their places. It is run only where `code` lists its file. Raises UsageError for anything that gives
+    other shapes.
+    """
+
+    is_inception = False
+
+    def __init__(
+        self, text: str, *, code: Collection[str], weights: str | Path | None, device: str | torch.device, like: Tensor | None = None
+    ) -> None:
+        found = ref.resolve(text, inspect.getmodule(Own), object, trusted=code)  # type: ignore[arg-type]
+        path, _, what = text.rpartition(":")
+        self.name, self.device = f"own:{Path(path).name}:{what}", device
+        self.call: Callable[[Tensor], Any] = _made(found, text)
+        sha = "none"
+        if isinstance(self.call, nn.Module):
+            _filled(self.call, weights, text)
+            self.call.eval().requires_grad_(False).to(device)
+            sha = digest({key: value for key, value in self.call.state_dict().items() if value.dtype != torch.bfloat16})
+        elif weights is not None:
+            raise UsageError(f"{text} is no nn.Module, so --weights cannot be loaded into it. Load them in your own file.")
+        self.facts = {"weights": sha, "resize": "own", "runtime": "torch", "precision": "own"}
+        self.dim = int(getattr(self.call, "dim", 0)) or self(torch.zeros(PROBE, dtype=torch.uint8) if like is None else like).shape[1]
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Tensor:
+        rows = self.call(checked(images).to(self.device).float() / 127.5 - 1)
+        if not isinstance(rows, Tensor) or rows.ndim < 2 or len(rows) != len(images):
+            got = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
+            raise UsageError(f"{self.name} should give a tensor ({len(images)}, dim) for {len(images)} images; got {got}.")
+        if rows.ndim > 2:
+            rows = rows.flatten(2).mean(2)
+        return rows.float().cpu()
+
+
+def _made(found: Any, text: str) -> Callable[[Tensor], Any]:
+    """The callable: `found` itself, or what it makes when it is a class or needs no argument."""
+    if not callable(found):
+        raise UsageError(f"{text} is neither a network, a class nor a function; got {type(found).__name__}.")
+    makes = isinstance(found, type)
+    if not makes and not isinstance(found, nn.Module):
+        try:
+            needed = [p for p in inspect.signature(found).parameters.values() if p.default is p.empty]
+        except ValueError:  # a built-in function without a signature
+            needed = [None]  # type: ignore[list-item]
+        makes = not needed
+    if not makes:
+        return found
+    try:
+        made = found()
+    except TypeError as error:
+        raise UsageError(f"{text} could not be made without arguments ({error}). Wrap it in a function that takes none.") from error
+    if not callable(made):
+        raise UsageError(f"{text} made a {type(made).__name__}, which cannot be called with images.")
+    return made
+
+
+def _filled(net: nn.Module, weights: str | Path | None, text: str) -> None:
+    if weights is None:
+        return
+    try:
+        net.load_state_dict(arrays(Path(weights).expanduser().read_bytes()))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{weights} does not fit {text}: {str(error).splitlines()[0]}") from error

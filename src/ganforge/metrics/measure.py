@@ -1,0 +1,124 @@
+"""All the measures of one set of feature rows against another, by name: which there are, how many images each needs, how each is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ..core.errors import DataError, UsageError, nearest
+from . import coverage, frechet, inception_score, kernel, mind, precision_recall
+from .features.base import Features
+
+SPLITS = 10
+"""Of the Inception Score."""
+SUBSETS, SUBSET = 100, 1000
+"""Subsets of the kernel distance and images in each, as torch-fidelity and NVIDIA's code have them."""
+
+
+class Score(NamedTuple):
+    """A number, and its standard deviation over subsets where the metric has one."""
+
+    value: float
+    error: float | None = None
+
+
+Measured = dict[str, Score]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measure: `rows(fake, real, seed)` of feature rows (n, f) and (m, f) gives its numbers by plain name."""
+
+    least: int
+    """Images a side below which the number says nothing."""
+    rows: Callable[[Tensor, Tensor, int], Measured]
+    how: str
+    """Its settings, for the protocol; '' where it has none."""
+    what: str
+    """One line for people."""
+
+
+def _fid(fake: Tensor, real: Tensor, seed: int) -> Measured:
+    return {"FID": Score(frechet.frechet_distance(fake, real))}
+
+
+def _kid(fake: Tensor, real: Tensor, seed: int) -> Measured:
+    size = min(SUBSET, len(fake), len(real))
+    return {"KID": Score(*kernel.kernel_distance(fake, real, subsets=SUBSETS, size=size, seed=seed))}
+
+
+def _precision_recall(fake: Tensor, real: Tensor, seed: int) -> Measured:
+    precision, recall = precision_recall.precision_recall(real, fake, k=3)
+    return {"precision": Score(precision), "recall": Score(recall)}
+
+
+def _coverage(fake: Tensor, real: Tensor, seed: int) -> Measured:
+    density, covered = coverage.density_coverage(real, fake, k=5)
+    return {"density": Score(density), "coverage": Score(covered)}
+
+
+def _mind(fake: Tensor, real: Tensor, seed: int) -> Measured:
+    return {"MIND": Score(mind.mind(fake, real))}
+
+
+METRICS = {
+    "fid": Metric(50, _fid, "", "Frechet distance of Gaussians (FID on Inception features); biased upwards by few samples"),
+    "kid": Metric(10, _kid, f"KID {SUBSETS} subsets of {SUBSET}", "squared kernel distance, unbiased: sound for few samples, too"),
+    "is": Metric(100, lambda fake, real, seed: {}, f"IS {SPLITS} splits", "Inception Score: looks at the generated images alone"),
+    "pr": Metric(10, _precision_recall, "P/R k=3", "precision (how real the fakes are) and recall (how much of the data they reach)"),
+    "prdc": Metric(10, _coverage, "D/C k=5", "density and coverage: the same, hardened against outliers"),
+    "mind": Metric(10, _mind, "", "mean sliced Wasserstein distance: no covariance, so fit for few samples"),
+}
+DEFAULT = "fid,kid,pr,prdc,mind"
+HIGHER_IS_BETTER = ("IS", "precision", "recall", "density", "coverage")
+
+
+def parse(text: str | Sequence[str]) -> tuple[str, ...]:
+    """'fid,kid' -> ('fid', 'kid'). Raises UsageError for a name that is no metric's."""
+    names = [n.strip().lower() for n in (text.split(",") if isinstance(text, str) else text) if n.strip()]
+    for name in names:
+        if name not in METRICS:
+            raise UsageError(f"'{name}' is not a metric.{nearest(name, METRICS)} There are: {', '.join(METRICS)}.")
+    if not names:
+        raise UsageError(f"--metrics names none. There are: {', '.join(METRICS)}.")
+    return tuple(dict.fromkeys(names))
+
+
+def fitting(names: Sequence[str], count: int, whose: str) -> tuple[str, ...]:
+    """The names, if `count` images suffice for each; else DataError, which says which of all metrics are sound for so few."""
+    lacking = [name for name in names if METRICS[name].least > count]
+    if not lacking:
+        return tuple(names)
+    need = METRICS[lacking[0]].least
+    sound = [name for name, metric in METRICS.items() if metric.least <= count]
+    advice = f"Sound for {count:,}: --metrics {','.join(sound)}." if sound else "That is too few for any metric; at least 10 are needed."
+    raise DataError(f"{lacking[0].upper()} needs at least {need:,} images a side; {whose} has {count:,}. {advice}")
+
+
+def called(plain: str, features: str, inception: bool) -> str:
+    """What a number may be called: FID, KID and the rest on Inception features alone; else FD-<features>, KID-<features>, ..."""
+    if inception:
+        return plain
+    return f"{'FD' if plain == 'FID' else plain}-{features}"
+
+
+def higher_is_better(name: str) -> bool:
+    """Whether more of a number of that name is better; for distances less is."""
+    return name.split("-")[0] in HIGHER_IS_BETTER
+
+
+def measure(fake: Tensor, real: Tensor, names: Sequence[str], *, features: Features, seed: int = 0) -> Measured:
+    """Every metric in `names` of feature rows fake (n, f) against real (m, f), taken by `features`, under the names it may be quoted by."""
+    found: Measured = {}
+    for name in names:
+        found |= METRICS[name].rows(fake, real, seed)
+    return {called(plain, features.name, features.is_inception): score for plain, score in found.items()}
+
+
+def inception(logits: Tensor, features: Features, seed: int = 0) -> Measured:
+    """The Inception Score of class logits (n, k) of one set of images; IS-<features> on others than Inception."""
+    mean, spread = inception_score.inception_score(logits, SPLITS, seed=seed)
+    return {called("IS", features.name, features.is_inception): Score(mean, spread)}

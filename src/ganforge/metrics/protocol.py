@@ -1,0 +1,97 @@
+"""A number with all that it needs to be quoted, compared and computed again: its protocol, its error, its floor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .measure import higher_is_better
+
+Settings = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `gan evaluate` found out about a model or a set of images."""
+
+    subject: str
+    """The run, model or folder that was judged."""
+    values: Mapping[str, float]
+    """Numbers by name against the reference: the held-out part where there is one, else the data."""
+    errors: Mapping[str, float]
+    """Standard deviation over subsets, for those that have one."""
+    floor: Mapping[str, float]
+    """The same numbers of real images against real images: what a perfect generator gets."""
+    settings: Settings
+    """Everything that decides the numbers apart from the subject."""
+    floor_of: str = ""
+    """Which real images the floor compares."""
+    training: Mapping[str, float] = field(default_factory=dict)
+    """Against the training data, where the reference is held out."""
+    per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    memorisation: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    model: Mapping[str, Any] = field(default_factory=dict)
+    """sha256 of the weights and real images seen, for a model."""
+    saved: Path | None = None
+    """The file it was written to, if any."""
+
+    @property
+    def protocol(self) -> str:
+        """One line that travels with every number."""
+        return " · ".join(f"{key} {value}" for key, value in self.settings.items() if value)
+
+    def json(self) -> dict[str, Any]:
+        """Plain JSON, the inverse of `from_json`."""
+        plain = {key: getattr(self, key) for key in self.__dataclass_fields__ if key != "saved"}
+        return {"format": 1, "protocol": self.protocol, **plain}
+
+    def table(self) -> str:
+        """All of it as plain text."""
+        return "\n".join(_lines(self)) + "\n"
+
+
+def from_json(content: Mapping[str, Any], saved: Path) -> Evaluation:
+    """The inverse of `Evaluation.json`. Raises KeyError or TypeError for something else."""
+    fields = {key: content[key] for key in Evaluation.__dataclass_fields__ if key != "saved"}
+    return Evaluation(**{**fields, "notes": tuple(fields["notes"]), "saved": saved})
+
+
+def differences(a: Settings, b: Settings) -> list[str]:
+    """What differs between two protocols: 'generated: 5,000 or 10,000'."""
+    keys = dict.fromkeys([*a, *b])
+    return [f"{key}: {a.get(key) or 'none'} or {b.get(key) or 'none'}" for key in keys if a.get(key, "") != b.get(key, "")]
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of texts as aligned lines: the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    sides = ["<", *">" * (len(widths) - 1)]
+    return ["  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip() for row in rows]
+
+
+def shown(value: float | None) -> str:
+    """Four significant digits; '' for nothing."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def _lines(e: Evaluation) -> list[str]:
+    head = ["", "value", "±", "floor", *(["on training data"] if e.training else []), "better"]
+    rows = [head]
+    for name, value in e.values.items():
+        cells = [name, shown(value), shown(e.errors.get(name)), shown(e.floor.get(name))]
+        cells += [shown(e.training.get(name))] if e.training else []
+        rows.append([*cells, "higher" if higher_is_better(name) else "lower"])
+    lines = [*columns(rows), "", f"protocol  {e.protocol}", f"floor     {e.floor_of}"]
+    if e.memorisation:
+        lines.append("copies    " + ", ".join(f"{key} {shown(value)}" for key, value in e.memorisation.items()))
+    lines += [f"note      {note}" for note in e.notes]
+    if e.per_class:
+        names = list(dict.fromkeys(name for found in e.per_class.values() for name in found))
+        table = [["class", *names]] + [[kind, *(shown(found.get(n)) for n in names)] for kind, found in e.per_class.items()]
+        lines += ["", *columns(table)]
+    return lines

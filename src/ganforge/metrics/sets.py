@@ -1,0 +1,156 @@
+"""The images that a measure compares: read as they are, or brought to a model's size, with the faults that would spoil a number refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from ..core.errors import DataError
+from ..data import builtin
+from ..data.decode import Look
+from ..data.develop import develop
+from ..data.images import Images
+from ..data.imageset import ImageSet
+from ..data.layout import arrange
+from ..data.read import read
+from ..data.source import Arrays, Files, cache_folder
+from ..data.store import Block
+
+
+def as_is(path: str, cache: Path | None = None) -> ImageSet:
+    """All images of a folder, archive or built-in set at the size they have, which must be one. Nothing is varied.
+
+    Raises DataError for mixed sizes and where fewer than two images can be used, UsageError for a path that is not there.
+    """
+    where = Path(path).expanduser()
+    if not where.exists() or (not where.is_dir() and not where.is_file()):
+        if path in builtin.NAMES:
+            return Images(path=path, flip="no").load(cache)
+        return Images(path=path).load(cache)  # says what is wrong, and what is there
+    source = read(where)
+    if isinstance(source, Arrays):
+        return _of_arrays(source)
+    try:
+        files = arrange(source, "auto")
+        made = _decoded(path, files, None, cache_folder(cache))
+        if files.test and len(files.test.names) > 1:
+            look = Look(made.images.shape[3], made.images.shape[2], made.images.shape[1], "crop", "white", min_side=1)
+            made.held_out = _decoded(path, files.test, look, cache_folder(cache))
+        return made
+    finally:
+        source.close()
+        if source.test:
+            source.test.close()
+
+
+def like(path: str, shape: Sequence[int], options: Images | None = None, cache: Path | None = None) -> ImageSet:
+    """The images at `path` brought to shape (c, h, w), cropped and laid on white unless `options` says otherwise; nothing is varied."""
+    c, h, w = shape
+    options = options or Images(path=path)
+    options = replace(options, path=path, size=f"{w}x{h}", colour="grey" if c == 1 else "rgb", flip="no", crop=0)
+    return options.load(cache)
+
+
+def subset(images: ImageSet, count: int, seed: int = 0) -> ImageSet:
+    """`count` of the images, or all if there are fewer: drawn without repetition as a function of `seed`, in their old order."""
+    if count >= len(images):
+        return ImageSet(images.images, images.labels, images.names)
+    return _rows(images, _shuffled(len(images), seed)[:count])
+
+
+def disjoint(images: ImageSet, count: int, seed: int = 0) -> tuple[ImageSet, ImageSet | None]:
+    """(as `subset`, as many others): the second is None where fewer than twice `count` are there."""
+    if len(images) < 2 * count:
+        return subset(images, count, seed), None
+    order = _shuffled(len(images), seed)
+    return _rows(images, order[:count]), _rows(images, order[count : 2 * count])
+
+
+def _shuffled(count: int, seed: int) -> Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+
+
+def _rows(images: ImageSet, rows: Tensor) -> ImageSet:
+    rows = rows.sort().values
+    return ImageSet(images.images[rows], None if images.labels is None else images.labels[rows], images.names)
+
+
+def apportioned(labels: Tensor, classes: int, count: int) -> Tensor:
+    """(count,) classes in the proportions of labels (n,), by largest remainders, mixed evenly so that any start of it is fair, too."""
+    share = torch.bincount(labels, minlength=classes).double() * count / len(labels)
+    whole = share.floor().long()
+    for c in (share - whole).argsort(descending=True, stable=True)[: count - int(whole.sum())].tolist():
+        whole[c] += 1
+    places = torch.cat([(torch.arange(int(k)) + 0.5) / k for k in whole if k])
+    return torch.arange(classes).repeat_interleave(whole)[places.argsort(stable=True)]
+
+
+def check_rows(rows: Tensor, whose: str, features: str) -> Tensor:
+    """Feature rows (n, f) as they came. Raises DataError where they are not finite, or all the same: no distance means anything then."""
+    if not bool(torch.isfinite(rows).all()):
+        wrong = int((~torch.isfinite(rows).all(1)).sum())
+        raise DataError(
+            f"the features {features} are not finite (NaN or infinite) for {wrong:,} of {len(rows):,} images of {whose}, so no number can "
+            f"be computed. If these are your own features, check them; else the images are damaged."
+        )
+    if len(rows) > 1 and bool((rows == rows[0]).all()):
+        raise DataError(
+            f"all {len(rows):,} images of {whose} are identical (or {features} cannot tell them apart): a distance to them means nothing. "
+            f"For a model this is total collapse; take an earlier one."
+        )
+    return rows
+
+
+def check_shapes(a: ImageSet, b: ImageSet, path_a: str, path_b: str) -> None:
+    """Raise DataError where two sets differ in size: resizing one of them changes every number."""
+    if a.images.shape[2:] != b.images.shape[2:]:
+        sizes = [f"{s.images.shape[3]}x{s.images.shape[2]}" for s in (a, b)]
+        raise DataError(
+            f"{path_a} holds {sizes[0]} images and {path_b} {sizes[1]}: how one is resized would decide the number. "
+            f"Say to which size both are brought: --size {sizes[0]}."
+        )
+
+
+def _of_arrays(source: Arrays) -> ImageSet:
+    made = ImageSet(torch.from_numpy(np.require(source.x, requirements=["C", "W"])))
+    if source.y is not None and source.y.min(initial=0) >= 0:
+        made.labels = torch.from_numpy(source.y)
+        made.names = source.classes or tuple(str(k) for k in range(int(source.y.max(initial=-1)) + 1))
+    if source.test is not None and len(source.test.x) > 1:
+        made.held_out = _of_arrays(replace(source.test, test=None))
+    return made
+
+
+def _decoded(path: str, files: Files, look: Look | None, cache: Path) -> ImageSet:
+    """Decode at the size of the first image that opens, then make sure that all have it."""
+    auto = look is None
+    look = look or Look(*_first_size(files), 3, "crop", "white", min_side=1)
+    made = develop(files, look, False, auto, partial(Block, cache=cache))
+    if made.facts["sizes"]["different"] > 1:
+        least, most = made.facts["sizes"]["min"], made.facts["sizes"]["max"]
+        raise DataError(
+            f"the images of {path} have {made.facts['sizes']['different']:,} different sizes (sides from {least} to {most} pixels): how "
+            f"they are resized would decide the number. Say to which size they are brought, for instance --size {max(8, least // 4 * 4)}."
+        )
+    labels = None if files.labels is None else torch.from_numpy(files.labels[made.kept])
+    skipped = len(files.skipped) + len(made.skipped)
+    report = {"skipped": skipped}
+    return ImageSet(torch.from_numpy(made.pixels), labels, files.classes if labels is not None else (), report=report)
+
+
+def _first_size(files: Files) -> tuple[int, int]:
+    for i in range(len(files.names)):
+        try:
+            with files.open(i) as stream, Image.open(stream) as image:
+                turned = image.getexif().get(0x0112, 1) >= 5  # EXIF: lying on its side
+                return image.size[::-1] if turned else image.size
+        except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue
+    return 8, 8  # nothing opens: decoding says why

@@ -1,0 +1,98 @@
+"""What is compared with what: the judged images, the reference, and the real images that tell how low a number can get."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import DataError, UsageError
+from ..data.images import Images
+from ..data.imageset import ImageSet
+from ..metrics import sets
+from .model import load
+from .sides import Side, Stored, data_of, drawn_like, is_model
+
+MOST = 10_000
+"""Images a side unless more are asked for."""
+
+
+@dataclass
+class Case:
+    """One comparison. All parts are drawn as functions of the seed."""
+
+    judged: Side
+    real: ImageSet
+    """The reference."""
+    other: ImageSet | None
+    """Real images that are not in `real`, as many where there are so many; the training part, where the reference is held out."""
+    split: str
+    """"held-out" or "all": which part of the data `real` comes from."""
+    train: ImageSet
+    """What copies are looked for in."""
+    whole: ImageSet
+    """All training images, for features that are trained on them."""
+    data: str
+    """The data in words."""
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+    model: Mapping[str, Any] | None = None
+
+    @property
+    def count(self) -> int:
+        return min(self.judged.count, len(self.real))
+
+    @property
+    def smaller(self) -> str:
+        return self.judged.name if self.judged.count <= len(self.real) else self.data
+
+
+def resolve(subject: Path, data: str, samples: int, size: str, seed: int, code: Collection[str] = (), device: str = "cpu") -> Case:
+    """The case that the options describe. Raises UsageError where they describe none, DataError where the images do not do."""
+    if is_model(subject):
+        if size:
+            raise UsageError("--size is for folders of images; a model has its size, and the data is brought to it.")
+        model = load(subject, code=code, device=device)
+        whole, said = data_of(model, data, subject, code)
+        real, other, split, count = _parts(whole, samples, seed)
+        drawn, notes = drawn_like(str(subject), model, whole, samples or count, seed)
+        facts = {str(key): model.facts[key] for key in ("sha256", "seen") if key in model.facts}
+        return Case(drawn, real, other, split, _train(other, split, real), whole, said, _reference(whole).fingerprint, tuple(notes), facts)
+    if not data:
+        what = "is not a run or a model, so say what to compare it with" if subject.exists() else "does not exist"
+        raise UsageError(f"{subject} {what}: gan evaluate {subject} --data FOLDER")
+    one, whole = (_folder(str(path), size) for path in (subject, data))
+    if not size:
+        sets.check_shapes(one, whole, str(subject), data)
+    real, other, split, count = _parts(whole, samples, seed)
+    judged = Stored(str(subject), sets.subset(one, samples or count, seed))
+    note = (f"{subject} has {len(one):,} images, fewer than the {samples:,} asked for",) if len(one) < samples else ()
+    return Case(judged, real, other, split, _train(other, split, real), whole, data, _reference(whole).fingerprint, note)
+
+
+def _folder(path: str, size: str) -> ImageSet:
+    if not size:
+        return sets.as_is(path)
+    return Images(path=path, size=size, flip="no").load()
+
+
+def _reference(whole: ImageSet) -> ImageSet:
+    return whole.held_out or whole
+
+
+def _parts(whole: ImageSet, samples: int, seed: int) -> tuple[ImageSet, ImageSet | None, str, int]:
+    """Reference, other real images, the split's name, and how many images a side by default."""
+    reference = _reference(whole)
+    if len(reference) < 2:
+        raise DataError(f"the reference has {len(reference)} images; a distance needs at least 2, a sound one 10 and more.")
+    count = samples or min(MOST, len(reference))
+    if whole.held_out:
+        return sets.subset(reference, count, seed), sets.subset(whole, count, seed), "held-out", count
+    real, other = sets.disjoint(reference, count, seed)
+    return real, other, "all", count
+
+
+def _train(other: ImageSet | None, split: str, real: ImageSet) -> ImageSet:
+    """The images among which copies are looked for: those whose features are computed anyway."""
+    return other if split == "held-out" and other is not None else real

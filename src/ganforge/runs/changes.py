@@ -1,0 +1,64 @@
+"""What changed since a run was saved: data, options, versions. Each is told in words, as an exact continuation needs all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from ..core.errors import CheckpointError
+from .folder import Folder
+
+FREE = ("run.minutes", "run.save_minutes", "run.snapshots", "run.out", "run.log", "run.evaluate", "run.evaluations", "data.path")
+"""Options that do not touch what is computed."""
+ROUNDING = ("run.threads", "run.device")
+"""Options that change at most the last bits of what is computed."""
+
+
+def check_options(folder: Folder, content: Mapping[str, Any], state: Mapping[str, Any], force: bool) -> list[str]:
+    """Notes on options and versions that differ between recipe.json and the newest checkpoint's state.
+
+    Raises CheckpointError, listing the differences, if they change what is computed, unless `force`.
+    """
+    saved, now = dict(_flat(state.get("recipe", {}))), dict(_flat({key: content[key] for key in ("recipe", "fields")}))
+    differ = [key for key in {**saved, **now} if saved and saved.get(key) != now.get(key)]
+    names = {key: key.removeprefix("fields.") for key in differ}
+    told = {key: f"{names[key]} is {now.get(key)!r}, was {saved.get(key)!r}" for key in differ}
+    hard = [told[key] for key in differ if names[key] not in FREE + ROUNDING]
+    if hard and not force:
+        raise CheckpointError(
+            f"{folder.path / 'recipe.json'} changed since the run was saved: {'; '.join(hard)}. "
+            f"Put it back to resume exactly, or go on with the change, not exactly: gan resume {folder.path} --force"
+        )
+    notes = [f"going on with a change: {line}" for line in hard]
+    notes += [f"{told[key]}: the last bits may differ" for key in differ if names[key] in ROUNDING]
+    made = folder.json("environment.json").get("versions", {}).get("torch") if (folder.path / "environment.json").is_file() else None
+    if made and made != torch.__version__:
+        notes.append(f"the run began with torch {made}, this is {torch.__version__}: the last bits may differ")
+    return notes
+
+
+def check_data(folder: Folder, data: Any, path: str, force: bool) -> list[str]:
+    """Notes on data that differ from those the run began with. Raises CheckpointError if they do, unless `force`."""
+    before = folder.json("data_report.json")
+    was = str(before.get("fingerprint"))
+    if data.fingerprint == was:
+        return []
+    counts = [report.get("usable") for report in (before, data.report)]
+    number = f"{counts[1]} usable examples, were {counts[0]}" if counts[0] != counts[1] else f"still {counts[1]} usable examples"
+    told = f"the data at {path} changed since the run began ({number}; fingerprint {data.fingerprint[:8]}, was {was[:8]})"
+    if not force:
+        raise CheckpointError(
+            f"{told}. Bring them back to resume exactly, go on with the change, not exactly: gan resume {folder.path} --force, "
+            f"or start a new run: gan train {path}"
+        )
+    return [f"going on with a change: {told}"]
+
+
+def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, tree

@@ -1,0 +1,147 @@
+"""Several runs in one table and one picture, on one protocol: numbers of different protocols are never put side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..core.errors import CheckpointError, UsageError
+from ..metrics.protocol import Evaluation, columns, differences, shown
+from .evaluate import evaluate
+from .evaluations import read_all
+from .folder import open_run
+from .grid import grid, save_png
+from .live import duration
+from .model import load
+
+COLUMNS = 12
+"""Images of every run in the picture, of the same seeds."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `gan compare` found: one evaluation a run, all of one protocol, and facts of the runs."""
+
+    runs: tuple[Path, ...]
+    facts: tuple[dict[str, str], ...]
+    """Recipe, data, images seen, time, speed of each run, as they are shown."""
+    evaluations: tuple[Evaluation, ...]
+    picture: Image.Image
+    """A row of images a run, of the same seeds."""
+
+    @property
+    def protocol(self) -> str:
+        return self.evaluations[0].protocol
+
+    def table(self) -> str:
+        """All of it as plain text: a row a run, then the floor."""
+        metrics = list(self.evaluations[0].values)
+        head = ["", *self.facts[0], *metrics]
+        rows = [head]
+        for run, facts, found in zip(self.runs, self.facts, self.evaluations, strict=True):
+            rows.append([str(run), *facts.values(), *(_with_error(found, name) for name in metrics)])
+        floor = self.evaluations[0].floor
+        rows.append(["floor", *("" for _ in self.facts[0]), *(shown(floor.get(name)) for name in metrics)])
+        notes = dict.fromkeys(f"note      {note}" for found in self.evaluations for note in found.notes)
+        return "\n".join([*columns(rows), "", f"protocol  {self.protocol}", f"floor     {self.evaluations[0].floor_of}", *notes]) + "\n"
+
+
+def compare(
+    runs: Sequence[str | Path],
+    data: str | Path = "",
+    *,
+    metrics: str | Sequence[str] = "",
+    samples: int = 0,
+    features: str = "auto",
+    weights: str = "",
+    seed: int = 0,
+    out: str | Path = "",
+    code: Collection[str] = (),
+    device: str = "auto",
+) -> Comparison:
+    """Measure several runs on one protocol, and draw them side by side. Options as in `evaluate`; the picture goes to `out`, if given.
+
+    Without any options, evaluations that the runs hold already are taken where all hold one of the same protocol, made of the
+    model that is there now; else every run is evaluated anew. Raises UsageError, saying what differs, where the runs do not come under one
+    protocol: other data, other sizes.
+    """
+    if len(runs) < 2:
+        raise UsageError("give at least two runs: gan compare runs/a runs/b")
+    folders = tuple(open_run(run).path for run in runs)
+    asked = any((data, metrics, samples, features != "auto", weights, seed))
+    found = None if asked else _at_hand(folders)
+    if found is None:
+        found = [
+            evaluate(
+                folder, data, metrics=metrics, samples=samples, features=features, weights=weights, seed=seed, code=code, device=device
+            )
+            for folder in folders
+        ]
+        _one_protocol(folders, found)
+    picture = _picture(folders, code, device)
+    if out:
+        save_png(picture, Path(out))
+    return Comparison(folders, tuple(_facts(folder) for folder in folders), tuple(found), picture)
+
+
+def _at_hand(folders: Sequence[Path]) -> list[Evaluation] | None:
+    """The newest evaluations of one protocol that every run holds of the model it has now; None if there is no such protocol."""
+    held = []
+    for folder in folders:
+        now = _weights(folder)
+        held.append({e.protocol: e for e in read_all(folder) if e.model.get("sha256") == now})
+    common = [protocol for protocol in held[0] if all(protocol in other for other in held)]
+    return [of_run[common[-1]] for of_run in held] if common else None
+
+
+def _weights(folder: Path) -> Any:
+    """sha256 of the weights in best/ of a run. Raises CheckpointError where there are none."""
+    try:
+        return json.loads((folder / "best" / "config.json").read_bytes())["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder} holds no model yet (expected {folder / 'best' / 'config.json'}): gan resume {folder}") from error
+
+
+def _one_protocol(folders: Sequence[Path], found: Sequence[Evaluation]) -> None:
+    for folder, one in zip(folders[1:], found[1:], strict=True):
+        apart = differences(found[0].settings, one.settings)
+        if apart:
+            raise UsageError(
+                f"{folders[0]} and {folder} do not come under one protocol, so their numbers must not stand side by side: "
+                f"{'; '.join(apart)}. Runs of one image size can be measured on the same data: --data FOLDER"
+            )
+
+
+def _facts(folder: Path) -> dict[str, str]:
+    run = open_run(folder)
+    recipe, history = run.json("recipe.json"), run.history()
+    last = history[-1] if history else {"seen": 0, "seconds": 0.0}
+    speed = last["seen"] / last["seconds"] if last["seconds"] else 0.0
+    return {
+        "recipe": str(recipe["recipe"]),
+        "data": str(recipe["fields"]["data"]["path"]),
+        "images seen": f"{last['seen']:,}",
+        "time": duration(last["seconds"]),
+        "img/s": f"{speed:,.0f}",
+    }
+
+
+def _with_error(found: Evaluation, name: str) -> str:
+    error = found.errors.get(name)
+    return shown(found.values[name]) + (f" ± {shown(error)}" if error is not None else "")
+
+
+def _picture(folders: Sequence[Path], code: Collection[str], device: str) -> Image.Image:
+    rows = []
+    for folder in folders:
+        model = load(folder, code=code, device=device)
+        classes = [i % model.spec.classes for i in range(COLUMNS)] if model.spec.classes else None
+        rows.append(cast(Tensor, model.generate(range(COLUMNS), classes, output="tensor")))
+    return grid(torch.cat(rows), columns=COLUMNS)

@@ -1,0 +1,79 @@
+"""Which features judge: those asked for, else the original Inception, else the best that is at hand; said in one line, never in silence."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Collection, Mapping
+
+from torch import Tensor
+
+from ..core.errors import DataError, GanforgeError, UsageError
+from ..data.imageset import ImageSet
+from ..data.source import cache_folder
+from ..metrics.features import Features, find
+from ..metrics.features.efficientnet import PUBLISHED
+from ..metrics.random_features import RandomFeatures
+
+INSTEAD = ("efficientnet-lite0",)
+"""What stands in for Inception, in this order; last come random convolutions, which need nothing."""
+
+
+def choose(name: str, weights: str, code: Collection[str], device: str, data: ImageSet) -> tuple[Features, tuple[str, ...]]:
+    """The features called `name`; "auto" takes Inception or what stands in for it, and a note then says why.
+
+    Raises GanforgeError where the ones that were asked for cannot be had.
+    """
+    if name == "random":
+        return RandomFeatures(device), ()
+    if name != "auto":
+        return find(name, weights=weights or None, code=(*code, name), device=device, data=data), ()
+    if weights:
+        return find("inception", weights=weights, device=device), ()
+    why = ""
+    for candidate in ("inception", *INSTEAD):
+        try:
+            eyes = find(candidate, device=device, data=data)
+        except DataError as error:
+            why = why or str(error).splitlines()[0].split(". Tried")[0]
+            continue
+        return eyes, (f"features {eyes.name} instead of inception, so no number here is FID: {why}",) if why else ()
+    return RandomFeatures(device), (f"features random instead of inception: they order models of one kind and are not for quoting. {why}",)
+
+
+def light(device: str) -> Features:
+    """What a run judges itself with: the small network of photographs if it is here already, else random convolutions."""
+    try:
+        if at_hand():
+            return find("efficientnet-lite0", device=device)
+    except GanforgeError:
+        return RandomFeatures(device)  # what lies there is damaged; whoever asks for it by name is told
+    return RandomFeatures(device)
+
+
+def at_hand() -> bool:
+    """Whether the small network of photographs can be had without fetching."""
+    try:
+        importlib.metadata.version(PUBLISHED.package.split("==")[0])
+    except importlib.metadata.PackageNotFoundError:
+        return (cache_folder() / "weights" / f"efficientnet-lite0-{PUBLISHED.sha256[:16]}.safetensors").is_file()
+    return True
+
+
+class Logits:
+    """What features take images for: uint8 (n, c, h, w) -> class logits (n, k), for the Inception Score."""
+
+    def __init__(self, eyes: Features, weights: str, device: str) -> None:
+        own = getattr(eyes, "logits", None)
+        if own is None and not eyes.is_inception:
+            raise UsageError(f"the Inception Score needs a network that tells classes; {eyes.name} does not. Use --features classifier.")
+        self.of: Features | None = None if own else find("inception-logits", weights=weights or None, device=device)
+        self.own, self.name, self.is_inception = own, eyes.name, eyes.is_inception
+        self.dim, self.facts = 0, {**eyes.facts, "numbers": "logits"}
+
+    name: str
+    dim: int
+    facts: Mapping[str, str]
+    is_inception: bool
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.own(images) if self.own else self.of(images)  # type: ignore[misc]

@@ -1,0 +1,90 @@
+"""Before a run: does it fit into the memory and onto the disk, and is the batch one that the data can fill?"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core import checkpoint, memory, parallel
+from ..core.errors import MemoryShortError, StorageError
+from . import environment
+from .observe import SAMPLES
+from .recover import CURE, accepts, in_parts
+
+FILES = 1 << 24
+"""Bytes for numbers, curves, logs and reports."""
+
+
+def fill(recipe: Any, count: int) -> tuple[Any, list[str]]:
+    """The recipe with a batch that `count` examples can fill, and why. One that cannot be cut so stays: its examples repeat."""
+    batch = recipe.run.batch
+    if count >= batch:
+        return recipe, []
+    world = parallel.world()[1]
+    for size in range(count, 1, -1):
+        run = dataclasses.replace(recipe.run, batch=size, accumulate=1)
+        if not size % world and accepts(recipe, run):
+            return dataclasses.replace(recipe, run=run), [f"batch {size} instead of {batch}, as there are only {count} examples"]
+    return recipe, [f"{count} examples are fewer than the batch of {batch}: they repeat within it"]
+
+
+def fit(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, list[str]]:
+    """The recipe with micro-batches that fit into memory, and sentences on memory and disk.
+
+    Raises MemoryShortError or StorageError where the run cannot fit, before anything large is allocated or written.
+    """
+    n = 4 * getattr(recipe, "pack", 1)
+    batch = next(data.batches(n, seed=recipe.run.seed, device=str(device)))
+    needs = memory.needs(lambda: recipe.method(spec), batch)
+    recipe, notes = _memory(recipe, needs.training, _free_memory(device))
+    return recipe, [*notes, _disk(recipe, needs.state, spec.shape)]
+
+
+def _memory(recipe: Any, training: Callable[[int], int], free: int | None) -> tuple[Any, list[str]]:
+    world, notes = parallel.world()[1], []
+    run = recipe.run
+
+    def takes(run: Any) -> int:
+        return training(run.batch // world // run.accumulate)
+
+    if free is not None and takes(run) > free:
+        less = memory.smaller(run, world, lambda run: takes(run) <= free and accepts(recipe, run))
+        if less is None:
+            raise MemoryShortError(
+                f"this training needs about {_gb(training(1))} of memory even with micro-batches of 1; {_gb(free)} are free. {CURE}"
+            )
+        notes.append(f"{in_parts(less)}: the whole batch at once would need about {_gb(takes(run))}")
+        recipe = dataclasses.replace(recipe, run=less)
+    of = "" if free is None else f" of {_gb(free)} free"
+    return recipe, [*notes, f"memory about {_gb(takes(recipe.run))}{of}"]
+
+
+def _free_memory(device: torch.device) -> int | None:
+    """Bytes for this process on its device; None where it cannot be told."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    ram = environment.memory()
+    return ram[1] // parallel.local_world() if ram else None
+
+
+def _disk(recipe: Any, state: int, shape: tuple[int, ...]) -> str:
+    """A sentence; raises StorageError if the disk is too small for the checkpoints (one more while it is written), model and pictures."""
+    pictures = recipe.run.snapshots * SAMPLES * int(torch.Size(shape).numel())
+    need = (checkpoint.KEEP + 2) * state + pictures + FILES
+    place = Path(recipe.run.out or "runs").expanduser().absolute()
+    free = shutil.disk_usage(next(p for p in (place, *place.parents) if p.exists())).free
+    if need > free:
+        raise StorageError(
+            f"this run needs up to {need:,} bytes of disk at {place} ({checkpoint.KEEP + 1} checkpoints of {state:,}, the model and the "
+            f"pictures); {free:,} are free, so {need - free:,} are missing. Make room, or write elsewhere: --out FOLDER."
+        )
+    return f"disk up to {_gb(need)} of {_gb(free)} free: {checkpoint.KEEP} checkpoints of {_gb(state)}, model, pictures"
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"

@@ -1,0 +1,101 @@
+"""What is judged: a model that draws on demand, or images that lie there. Either gives pixels by number, so that few are ever in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor
+
+from ..core import recipe as recipes_json
+from ..core.errors import DataError, GanforgeError
+from ..data import where
+from ..data.images import Images
+from ..data.imageset import ImageSet
+from ..metrics import sets
+from .folder import Folder
+from .grid import to_uint8
+from .model import Model
+
+APART = 10_000_000
+"""Distance between the first seeds of two evaluations, so that --seed 1 sees other images than --seed 0."""
+CHUNK = 256
+"""Images in memory at a time."""
+
+
+class Side(Protocol):
+    """Images by number, with their classes where they have some."""
+
+    name: str
+    count: int
+    labels: Tensor | None
+
+    def pixels(self, which: Sequence[int]) -> Tensor: ...
+
+
+class Stored:
+    """Images of a set."""
+
+    def __init__(self, name: str, images: ImageSet) -> None:
+        self.name, self.images, self.count, self.labels = name, images, len(images), images.labels
+
+    def pixels(self, which: Sequence[int]) -> Tensor:
+        """(n, c, h, w) uint8."""
+        return self.images.images[torch.as_tensor(list(which))]
+
+
+class Drawn:
+    """Images of a model: number i comes from seed `seed` * 10,000,000 + i; classes as given, else each seed draws its own."""
+
+    def __init__(self, name: str, model: Model, count: int, seed: int, labels: Tensor | None) -> None:
+        self.name, self.model, self.count, self.labels = name, model, count, labels
+        self.first = seed * APART
+
+    def pixels(self, which: Sequence[int]) -> Tensor:
+        """(n, c, h, w) uint8, drawn now. Raises DataError where the generator gives NaN."""
+        classes = None if self.labels is None else self.labels[torch.as_tensor(list(which))].tolist()
+        drawn = cast(Tensor, self.model.generate([self.first + i for i in which], classes, output="tensor"))
+        if not bool(torch.isfinite(drawn).all()):
+            raise DataError(f"{self.name} draws values that are not finite (NaN or infinite): the model is broken. Take an earlier one.")
+        return to_uint8(drawn)
+
+
+def is_model(path: Path) -> bool:
+    """Whether a folder is a run or a model, and not images."""
+    return (path / "recipe.json").is_file() or (path / "config.json").is_file() and (path / "model.safetensors").is_file()
+
+
+def data_of(model: Model, data: str, run: Path, code: Collection[str] = ()) -> tuple[ImageSet, str]:
+    """The images at `data`, else those the model was trained on, brought to its shape; and their path.
+
+    Raises DataError where the training data is gone, and as `Images.load` does.
+    """
+    options = _data_options(model.facts, code)
+    if data:
+        return sets.like(data, model.spec.shape, options), data
+    if options is None:
+        raise DataError("the model does not say what it was trained on. Say what to compare with: --data FOLDER")
+    kept = Folder(run).json("plan.json").get("places", {}) if (run / "plan.json").is_file() else {}
+    try:
+        found, images = where.again(options, lambda place: sets.like(place.path, model.spec.shape, place), kept, run, "")
+        return images, found.path
+    except GanforgeError as error:
+        raise DataError(f"the training data of this model cannot be read: {error} Say where it is now: --data FOLDER") from error
+
+
+def _data_options(facts: Mapping[str, Any], code: Collection[str]) -> Images | None:
+    fields = facts.get("fields", {}).get("data")
+    return recipes_json.rebuild(Images, fields, code) if isinstance(fields, Mapping) and "path" in fields else None
+
+
+def drawn_like(name: str, model: Model, data: ImageSet | None, count: int, seed: int) -> tuple[Drawn, list[str]]:
+    """`count` images of a model, with classes in the proportions of `data`; and notes on what could not be done."""
+    classes = model.spec.classes
+    if not classes:
+        return Drawn(name, model, count, seed, None), []
+    if data is None or data.labels is None or data.names != model.spec.names:
+        note = "the data has not the classes of the model, so every generated image is of a class drawn evenly"
+        return Drawn(name, model, count, seed, None), [note]
+    return Drawn(name, model, count, seed, sets.apportioned(data.labels, classes, count)), []

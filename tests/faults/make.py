@@ -1,0 +1,81 @@
+"""Real files with real faults, written on the spot."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ganforge.data.images import Images
+from ganforge.data.imageset import ImageSet
+
+
+def noise(seed: int, width: int = 32, height: int = 32, channels: int = 3) -> np.ndarray:
+    """(h, w, c) random bytes, (h, w) for one channel."""
+    shape = (height, width, channels) if channels > 1 else (height, width)
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def smooth(seed: int, side: int = 64) -> np.ndarray:
+    """(h, w, 3): soft blobs, as in photographs."""
+    coarse = Image.fromarray(noise(seed, 4, 4))
+    return np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC))
+
+
+def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
+    """The bytes of an image file."""
+    out = io.BytesIO()
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(out, kind, **options)
+    return out.getvalue()
+
+
+def fill(folder: Path, count: int = 4, **size: int) -> Path:
+    """Some good PNG images good0.png, good1.png, ... in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for k in range(count):
+        (folder / f"good{k}.png").write_bytes(encoded(noise(k, **size)))
+    return folder
+
+
+def chunk(tag: bytes, body: bytes) -> bytes:
+    """One chunk of a PNG."""
+    return struct.pack(">I", len(body)) + tag + body + struct.pack(">I", zlib.crc32(tag + body))
+
+
+def png(width: int, height: int, bits: int, colour: int, rows: bytes) -> bytes:
+    """A PNG out of raw rows, each after its filter byte. colour: 0 grey, 2 RGB, 4 grey and alpha."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
+
+
+def deep_png(samples: np.ndarray, colour: int) -> bytes:
+    """A 16-bit PNG of samples (h, w, c)."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    return png(samples.shape[1], samples.shape[0], 16, colour, rows)
+
+
+def bomb(side: int = 8000) -> bytes:
+    """A whole and valid 1-bit PNG: a few KB that become side x side pixels."""
+    return png(side, side, 1, 0, (b"\0" + bytes(side // 8)) * side)
+
+
+def look(root: Path, **options: Any) -> ImageSet:
+    """What training would get; the cache lies beside the data."""
+    return Images(path=str(root), **options).load(root.parent / "cache")
+
+
+def reasons(found: ImageSet) -> dict[str, str]:
+    """Skipped file -> why."""
+    return {s["file"]: s["reason"] for s in found.report["skipped"]}
+
+
+def state(root: Path) -> list[tuple[str, int, int, str]]:
+    """Every file with size, time and content: equal before and after means untouched."""
+    files = sorted(p for p in root.rglob("*") if p.is_file())
+    return [(str(p), p.stat().st_size, p.stat().st_mtime_ns, hashlib.sha256(p.read_bytes()).hexdigest()) for p in files]

@@ -1,0 +1,108 @@
+"""Runs side by side: one protocol or none, one table, one picture."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+import ganforge
+from ganforge import cli
+from ganforge.core import machine
+from ganforge.core.errors import CheckpointError, UsageError
+from ganforge.runs import compare as module
+
+TINY = {"width": 8, "z": 8, "batch": 16, "precision": "fp32", "layout": "contiguous", "threads": 1, "examples": 32, "evaluate": "none"}
+FAST = {"features": "random", "samples": 60, "metrics": "kid,prdc"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "speed", lambda *a, **k: 1000.0)
+        ganforge.train("digits", "dcgan", out=folder / "a", **TINY)
+        ganforge.train("digits", "wgan-gp", out=folder / "b", **{**TINY, "examples": 64})
+        ganforge.train("digits", "dcgan", out=folder / "large", size="12", **TINY)
+    return folder
+
+
+@pytest.fixture
+def here(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GANFORGE_OFFLINE", "1")
+    for name in ("a", "b", "large"):
+        shutil.copytree(made / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_one_table_with_facts_and_numbers_of_one_protocol(here):
+    found = ganforge.compare(["a", "b"], **FAST, out="side.png")
+    assert [e.values for e in found.evaluations] == [ganforge.evaluate(run, **FAST).values for run in ("a", "b")]
+    head, first, second, floor = (line.split() for line in found.table().splitlines()[:4])
+    assert head[:2] == ["recipe", "data"] and "KID-random" in head and "coverage-random" in head
+    assert first[:3] == ["a", "dcgan", "digits"] and "32" in first and second[:3] == ["b", "wgan-gp", "digits"] and "64" in second
+    assert floor[0] == "floor" and f"protocol  {found.protocol}" in found.table()
+
+
+def test_one_picture_with_a_row_a_run_of_the_same_seeds(here):
+    ganforge.compare(["a", "a"], **FAST, out="side.png")
+    with Image.open("side.png") as picture:
+        pixels = picture.copy()
+    half = (pixels.height - 2) // 2
+    rows = [pixels.crop((0, 2 + i * half, pixels.width, 2 + (i + 1) * half)) for i in range(2)]
+    assert rows[0].tobytes() == rows[1].tobytes() and pixels.width > 12 * 8 and len(set(rows[0].tobytes())) > 10
+
+
+def test_what_is_at_hand_is_taken_and_only_of_the_model_that_is_there(here, monkeypatch):
+    for run in ("a", "b"):
+        ganforge.evaluate(run, **FAST)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "evaluate", lambda *a, **k: pytest.fail("evaluated again"))
+        found = ganforge.compare(["a", "b"])
+    assert found.protocol == ganforge.evaluate("a", **FAST).protocol
+    config = json.loads((here / "b" / "best" / "config.json").read_text())
+    assert found.evaluations[1].model["sha256"] == config["sha256"]
+    shutil.copytree(here / "a" / "best", here / "b" / "best", dirs_exist_ok=True)  # another model than was evaluated
+    assert module._at_hand([here / "a", here / "b"]) is None
+
+
+def test_evaluations_of_different_protocols_are_not_mixed(here, monkeypatch):
+    ganforge.evaluate("a", **FAST)
+    ganforge.evaluate("b", **{**FAST, "samples": 50})
+    asked = []
+    real = module.evaluate
+    monkeypatch.setattr(module, "evaluate", lambda run, data, **k: asked.append(run.name) or real(run, data, **{**k, **FAST}))
+    found = ganforge.compare(["a", "b"])
+    assert asked == ["a", "b"] and len({e.protocol for e in found.evaluations}) == 1
+
+
+def test_runs_that_cannot_be_compared_say_what_differs(here):
+    with pytest.raises(UsageError, match=r"a and large do not come under one protocol.*size: 8x8x1 or 12x12x1"):
+        ganforge.compare(["a", "large"], **FAST)
+
+
+def test_the_command_prints_the_table_and_says_where_the_picture_is(here, capfd):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["compare", "a", "b", "--features", "random", "--samples", "60", "--metrics", "kid"])
+    out, err = capfd.readouterr()
+    assert not left.value.code and err == "" and "KID-random" in out and "picture   compare.png" in out
+    assert (here / "compare.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("runs", "error", "says"),
+    [
+        (["a"], UsageError, "give at least two runs"),
+        (["a", "nothing"], CheckpointError, "nothing is not a run"),
+        (["a", "empty"], CheckpointError, "holds no model yet"),
+    ],
+)
+def test_wrong_runs_are_refused(here, runs, error, says):
+    (here / "empty").mkdir()
+    shutil.copy(here / "a" / "recipe.json", here / "empty")
+    with pytest.raises(error, match=says):
+        ganforge.compare(runs)

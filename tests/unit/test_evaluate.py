@@ -1,0 +1,348 @@
+"""Evaluation: the same numbers on every way in, their protocol and floor with them, and one clear sentence for bad input."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import ganforge
+from ganforge import cli
+from ganforge.core import machine
+from ganforge.core.errors import DataError, UsageError
+from ganforge.data.imageset import ImageSet
+from ganforge.metrics import frechet, measure, protocol, sets
+from ganforge.metrics.random_features import RandomFeatures
+from ganforge.runs import evaluations, sides
+from ganforge.runs.bar import Bar
+from ganforge.runs.evaluate import rows_of
+from ganforge.runs.model import load
+
+TINY = {"width": 8, "z": 8, "batch": 16, "precision": "fp32", "layout": "contiguous", "threads": 1, "examples": 32, "evaluate": "none"}
+FAST = {"features": "random", "samples": 60}
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GANFORGE_OFFLINE", "1")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "speed", lambda *a, **k: 1000.0)
+        return ganforge.train("digits", "cgan", out=tmp_path_factory.mktemp("evaluate") / "run", **TINY).folder
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    import shutil
+
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+@pytest.fixture
+def gan(capfd):
+    """Runs the command in this process: (exit code, standard output, standard error)."""
+
+    def call(*words):
+        with pytest.raises(SystemExit) as left:
+            cli.main([str(word) for word in words])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return left.value.code or 0, out, err
+
+    return call
+
+
+def folder(name, count=24, size=(16, 16), seed=0, mean=128):
+    """Noise around a mean, as PNG files."""
+    draw = np.random.default_rng(seed)
+    Path(name).mkdir(exist_ok=True)
+    for i in range(count):
+        pixels = draw.normal(mean, 30, (*size[::-1], 3)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(Path(name) / f"{size[0]}-{seed}-{i:03d}.png")
+    return name
+
+
+# ---- a run
+
+
+def test_a_run_is_measured_against_held_out_and_training_images_with_a_floor(run):
+    found = ganforge.evaluate(run, **FAST)
+    assert {"FD-random", "KID-random", "MIND-random", "precision-random", "coverage-random"} <= found.values.keys()
+    assert found.floor.keys() == found.values.keys() == found.training.keys()
+    assert found.values["FD-random"] > 10 * found.floor["FD-random"]  # 32 images taught it nothing
+    assert found.values["KID-random"] > found.floor["KID-random"] + 3 * found.errors["KID-random"]
+    assert found.settings["split"] == "held-out" and "training against held-out images" in found.floor_of
+    assert found.saved and json.loads(found.saved.read_text())["protocol"] == found.protocol
+    assert evaluations.read_all(run) == [found]
+
+
+def test_the_numbers_are_those_of_the_metrics_on_features_of_the_same_images(run):
+    """What `evaluate` streams is what a user computes by hand from `generate`."""
+    found = ganforge.evaluate(run, metrics="fid", **FAST)
+    eyes, data = RandomFeatures(), sets.like("digits", (1, 8, 8))
+    labels = sets.apportioned(data.labels, 10, 60)
+    drawn = ganforge.load(run).generate(range(60), labels.tolist(), output="tensor")
+    pixels = (drawn * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+    real = sets.subset(data.held_out, 60, 0).images
+    assert found.values == {"FD-random": pytest.approx(frechet.frechet_distance(eyes(pixels), eyes(real)), rel=1e-5)}
+
+
+def test_command_line_and_python_agree_and_the_table_is_complete(run, gan):
+    code, out, err = gan("evaluate", run, "--features", "random", "--samples", "60", "--metrics", "kid,prdc")
+    found = ganforge.evaluate(run, features="random", samples=60, metrics=["kid", "prdc"])
+    assert code == 0 and err == ""
+    table = found.table().replace("002.json", "001.json")
+    assert out.startswith(table) and "001-nearest.png" in out
+    for word in (*found.values, found.protocol, "floor", "better", "copies"):
+        assert word in out
+
+
+def test_the_protocol_names_everything_that_decides_the_number(run):
+    found = ganforge.evaluate(run, seed=3, **FAST)
+    for part in ("features random", "weights", "resize", "judged 60 images", "real 60 images", "data digits", "split held-out",
+                 "size 8x8x1", "classes as in the data", "KID 100 subsets of 1000", "P/R k=3", "D/C k=5", "seed 3",
+                 f"ganforge {ganforge.__version__}"):  # fmt: skip
+        assert part in found.protocol, part
+    other = ganforge.evaluate(run, seed=4, **FAST)
+    assert protocol.differences(found.settings, other.settings) == ["seed: 3 or 4"]
+    assert found.values != other.values
+
+
+def test_the_same_evaluation_again_is_the_same_and_gets_its_own_file(run):
+    one, two = (ganforge.evaluate(run, metrics="kid,mind", **FAST) for _ in range(2))
+    assert one.values == two.values and one.errors == two.errors and one.floor == two.floor
+    assert [one.saved.name, two.saved.name] == ["001.json", "002.json"]
+
+
+def test_the_report_lists_evaluations_with_their_picture(run):
+    found = ganforge.evaluate(run, metrics="kid", **FAST)
+    page = (run / "report.html").read_text()
+    assert "001.json" in page and "nearest to it" in page
+    with Image.open(found.saved.with_name("001-nearest.png")) as picture:
+        assert picture.width > 8 * 12
+
+
+def test_classes_come_in_the_proportions_of_the_data_and_any_start_is_fair():
+    labels = torch.tensor([0] * 70 + [1] * 20 + [2] * 10)
+    drawn = sets.apportioned(labels, 3, 50)
+    assert torch.bincount(drawn).tolist() == [35, 10, 5]
+    assert torch.bincount(drawn[:10], minlength=3).tolist() == [7, 2, 1]
+    assert torch.bincount(sets.apportioned(labels, 4, 7), minlength=4).tolist() == [5, 1, 1, 0]
+
+
+def test_per_class_numbers_are_those_of_the_class_alone(run, gan):
+    found = ganforge.evaluate(run, metrics="kid", features="random", samples=290, per_class=True)
+    assert list(found.per_class) == [str(d) for d in range(10)]
+    assert all(numbers.keys() == {"KID-random"} for numbers in found.per_class.values())
+    code, out, _ = gan("evaluate", run, "--metrics", "kid", "--features", "random", "--samples", "290", "--per-class")
+    assert code == 0 and re.search(r"^class +KID-random$", out, re.MULTILINE)
+
+
+def test_a_copy_of_best_is_measured_too_and_nothing_is_written_into_it(run, tmp_path):
+    found = ganforge.evaluate(run / "best", data="digits", metrics="kid", **FAST)
+    assert found.saved is None and found.values == ganforge.evaluate(run, metrics="kid", **FAST).values
+    assert not (run / "best" / "evaluations").exists()
+    kept = ganforge.evaluate(run / "best", data="digits", metrics="kid", out=tmp_path / "kept", **FAST)
+    assert kept.saved == tmp_path / "kept" / "001.json"
+
+
+def test_generated_images_are_never_all_in_memory(run, monkeypatch):
+    asked = []
+
+    def black(self, which):
+        asked.append(len(which))
+        return torch.zeros(len(which), 1, 8, 8, dtype=torch.uint8)
+
+    drawn = sides.Drawn("x", load(run), 600, 0, None)
+    monkeypatch.setattr(sides.Drawn, "pixels", black)
+    with pytest.raises(DataError, match="identical"):
+        rows_of([RandomFeatures()], drawn)
+    assert asked == [256, 256, 88]
+
+
+def test_a_seed_draws_other_images(run):
+    one, two = (sides.Drawn("x", load(run), 4, seed, None).pixels(range(4)) for seed in (0, 1))
+    assert not torch.equal(one, two)
+
+
+def test_a_perfect_copyist_is_caught(tmp_path):
+    """Images that are training images lie nearer to them than unseen ones do; others do not."""
+    folder("data", 60), folder("own", 40, seed=5)
+    Path("copies").mkdir()
+    for path in sorted(Path("data").iterdir())[:40]:
+        Image.open(path).save(Path("copies") / path.name)
+    caught, honest = (ganforge.evaluate(name, "data", metrics="kid", features="random") for name in ("copies", "own"))
+    key = "closer than 99 % of unseen images"
+    assert caught.memorisation[key] > 0.6 > 0.2 > honest.memorisation[key]
+    assert caught.memorisation["distance ratio"] < 0.5 < honest.memorisation["distance ratio"]
+
+
+# ---- folders
+
+
+def test_two_folders_need_no_model(gan):
+    folder("a", seed=1), folder("b", seed=2), folder("far", seed=3, mean=60)
+    code, out, err = gan("evaluate", "a", "--data", "b", "--features", "random")
+    assert (
+        code == 0
+        and err == ""
+        and "KID-random" in out
+        and "two disjoint halves of the data" in out
+        and "FD" not in out.split("protocol")[0]
+    )
+    near, far = (ganforge.evaluate(name, "b", metrics="kid", features="random").values["KID-random"] for name in ("a", "far"))
+    assert abs(near) < 0.1 * far
+
+
+def test_odd_sizes_are_measured_as_they_are_and_size_brings_both_to_one(gan):
+    folder("a", size=(17, 21), seed=1), folder("b", size=(17, 21), seed=2), folder("c", size=(34, 42), seed=3)
+    assert ganforge.evaluate("a", "b", metrics="kid", features="random").settings["size"] == "17x21x3"
+    found = ganforge.evaluate("a", "c", metrics="kid", features="random", size="16")
+    assert found.settings["size"] == "16x16x3"
+
+
+def test_numbers_may_be_called_fid_on_inception_features_alone():
+    assert measure.called("FID", "inception", True) == "FID" and measure.called("KID", "inception", True) == "KID"
+    assert measure.called("FID", "clean", False) == "FD-clean"
+    assert measure.called("IS", "classifier", False) == "IS-classifier"
+    assert measure.higher_is_better("precision-random") and not measure.higher_is_better("FD-clean")
+
+
+def test_own_features_are_a_file_and_a_name():
+    folder("a", seed=1), folder("b", seed=2)
+    Path("mine.py").write_text("def means(x):\n    return x.float().mean((2, 3))\n")
+    found = ganforge.evaluate("a", "b", metrics="kid", features="mine.py:means")
+    assert list(found.values) == ["KID-own:mine.py:means"]
+
+
+def test_without_inception_another_takes_its_place_and_that_is_said(gan):
+    folder("a", seed=1), folder("b", seed=2)
+    code, out, _ = gan("evaluate", "a", "--data", "b", "--metrics", "kid")
+    assert code == 0 and re.search(r"^note +features (\S+) instead of inception", out, re.MULTILINE)
+    assert not re.search(r"^(FID|KID) ", out, re.MULTILINE)
+
+
+def test_the_inception_score_looks_at_a_classifier_of_the_data(run):
+    found = ganforge.evaluate(run, metrics="is", features="classifier", samples=200)
+    assert 1 <= found.values["IS-classifier"] < found.floor["IS-classifier"] <= 10
+
+
+# ---- bad input, as the command line tells it
+
+
+def broken(name):
+    folder("good")
+    if name == "empty":
+        Path("bad").mkdir()
+    elif name == "mixed":
+        folder("bad", 6, size=(16, 16)), folder("bad", 6, size=(24, 20))
+    elif name == "few":
+        folder("bad", 5)
+    elif name == "identical":
+        Path("bad").mkdir()
+        for i in range(20):
+            Image.new("RGB", (16, 16), (9, 9, 9)).save(f"bad/{i}.png")
+    elif name == "other size":
+        folder("bad", size=(20, 20))
+    elif name == "no images":
+        Path("bad").mkdir()
+        for i in range(3):
+            Path("bad", f"{i}.png").write_text("no image")
+    elif name == "nan":
+        Path("nan.py").write_text("def nan(x):\n    return x.float().mean((2, 3)) / 0 * 0\n")
+        folder("bad")
+
+
+BAD = {
+    "empty": ((), 3, "bad holds no images"),
+    "mixed": ((), 3, "the images of bad have 2 different sizes (sides from 16 to 24 pixels).*--size 16"),
+    "few": ((), 3, "KID needs at least 10 images a side; bad has 5. That is too few for any metric"),
+    "identical": ((), 3, "all 20 images of bad are identical"),
+    "other size": ((), 3, "bad holds 20x20 images and good 16x16.*--size 20"),
+    "no images": ((), 3, "0 of 3 files can be used"),
+    "nan": (("--features", "nan.py:nan"), 3, "(NaN|not finite)"),
+    "missing": ((), 2, "'bad' is no file or folder here"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_clear_message(name, gan):
+    broken(name)
+    words, exit_code, says = BAD[name]
+    code, out, err = gan("evaluate", "bad", "--data", "good", "--metrics", "kid", *(words or ("--features", "random")))
+    assert code == exit_code and err.startswith("error: ") and out == ""
+    assert re.search(says.replace("(sides", r"\(sides").replace("pixels)", r"pixels\)"), err), err
+
+
+def test_a_metric_that_needs_more_images_says_which_ones_are_sound(gan):
+    folder("a", 24, seed=1), folder("b", 24, seed=2)
+    code, _, err = gan("evaluate", "a", "--data", "b", "--metrics", "fid", "--features", "random")
+    assert code == 3 and "FID needs at least 50 images a side; a has 24. Sound for 24: --metrics kid,pr,prdc,mind." in err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--metrics", "fdi"), "'fdi' is not a metric. Did you mean 'fid'?"),
+        (("--features", "inceptoin"), "Did you mean 'inception'?"),
+        (("--samples", "-1"), "--samples must be 0 or more"),
+        (("--size", "31x"), "size must be"),
+        ((), "say what to compare it with"),
+    ],
+)
+def test_wrong_options_are_refused(words, says, gan):
+    folder("a"), folder("b")
+    code, _, err = gan("evaluate", "a", *(("--data", "b", *words) if words else ()))
+    assert code == 2 and says in err
+
+
+def test_a_broken_generator_is_told(run):
+    model = load(run)
+    for parameter in model.networks["generator"].parameters():
+        parameter.fill_(float("nan"))
+    with pytest.raises(DataError, match="draws values that are not finite"):
+        sides.Drawn("the model", model, 4, 0, None).pixels(range(4))
+
+
+def test_training_data_that_is_gone_is_asked_for(run):
+    config = json.loads((run / "best" / "config.json").read_text())
+    config["fields"]["data"]["path"] = "gone/photos"
+    (run / "best" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DataError, match="training data of this model cannot be read.*--data FOLDER"):
+        ganforge.evaluate(run, **FAST)
+
+
+def test_size_is_not_for_models(run):
+    with pytest.raises(UsageError, match="--size is for folders"):
+        ganforge.evaluate(run, size="8", **FAST)
+
+
+def test_damaged_evaluations_are_left_out_of_the_report_and_told(run, caplog):
+    ganforge.evaluate(run, metrics="kid", **FAST)
+    (run / "evaluations" / "002.json").write_text('{"subject": ')
+    assert len(evaluations.read_all(run)) == 1 and "002.json" in caplog.text
+
+
+def test_subsets_are_functions_of_the_seed_and_parts_are_disjoint():
+    images = ImageSet(torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1), torch.arange(100))
+    a, b = sets.disjoint(images, 40, 1)
+    assert not set(a.labels.tolist()) & set(b.labels.tolist()) and len(a) == len(b) == 40
+    assert torch.equal(a.labels, sets.subset(images, 40, 1).labels) and torch.equal(a.images.flatten().long(), a.labels)
+    assert not torch.equal(a.labels, sets.subset(images, 40, 2).labels)
+    assert sets.disjoint(images, 60)[1] is None and len(sets.subset(images, 300)) == 100
+
+
+def test_the_bar_tells_speed_and_time_left():
+    bar = Bar("features", 400)
+    bar.done, bar._began = 100, 0.0
+    assert "100/400  ETA 30s  10 img/s" in bar.line(10.0)

@@ -1,0 +1,248 @@
+"""A run judges itself: on time, without touching the training, and best/ is the best and not the last."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ganforge
+from ganforge.core import machine
+from ganforge.core.errors import UsageError
+from ganforge.core.method import Progress
+from ganforge.core.run import Run
+from ganforge.data.images import Images
+from ganforge.metrics import measure, sets
+from ganforge.metrics.random_features import RandomFeatures
+from ganforge.runs import eyes, judge, observe
+from ganforge.runs.folder import Folder
+from ganforge.runs.judge import STATE, Judge
+
+TINY = {"width": 8, "z": 8, "batch": 16, "precision": "fp32", "layout": "contiguous", "threads": 1, "examples": 16 * 40}
+
+
+@pytest.fixture(autouse=True)
+def _quick(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "speed", lambda *a, **k: 1000.0)
+    monkeypatch.setattr(judge, "COUNT", 100)
+    monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GANFORGE_OFFLINE", "1")
+
+
+def train(out, **options):
+    return ganforge.train("digits", "dcgan", out=str(out), **{**TINY, **options})
+
+
+def looks(run):
+    return [line["seen"] for line in run.history() if any(key.startswith("quality/") for key in line)]
+
+
+def scores(run):
+    return {line["seen"]: line["quality/KID-random"] for line in run.history() if "quality/KID-random" in line}
+
+
+def checkpoint(folder):
+    return load_file(sorted((folder / "ckpt").glob("[0-9]*"))[-1] / "state.safetensors")
+
+
+def test_looks_are_spread_evenly_and_the_end_is_one_of_them(tmp_path):
+    run = train(tmp_path / "run", evaluations=4)
+    assert looks(run) == [160, 320, 480, 640]
+    assert set(json.loads((run.folder / STATE).read_text())["best"]) == {"metric", "value", "seen"}
+
+
+def test_best_is_the_model_of_the_best_look(tmp_path, monkeypatch):
+    """Weights and the number in the card are those of the moment with the lowest value, though training went on."""
+    kept = {}
+    real = observe.Observer.evaluate
+
+    def spy(self, tick):
+        kept[tick.now.seen] = {k: v.clone() for k, v in tick.average.networks["generator"].state_dict().items()}
+        return real(self, tick)
+
+    worse = iter([0.5, 0.2, 0.9, 0.7])
+    monkeypatch.setattr(observe.Observer, "evaluate", spy)
+    monkeypatch.setattr(judge.measure, "measure", lambda *a, **k: {"KID-random": measure.Score(next(worse))})
+    monkeypatch.setattr(judge.Opened, "floor", {}, raising=False)
+    monkeypatch.setattr(judge.sets, "disjoint", lambda images, count: (sets.subset(images, count), None))
+    monkeypatch.setattr(judge, "ENOUGH", 10_000)
+    run = train(tmp_path / "run", evaluations=4)
+    config = json.loads((run.folder / "best" / "config.json").read_text())
+    assert config["seen"] == 320 and config["metrics"] == {"KID-random": 0.2}
+    best = load_file(run.folder / "best" / "model.safetensors")
+    assert all(torch.equal(best[f"generator.{key}"], value) for key, value in kept[320].items())
+    assert not all(torch.equal(best[f"generator.{key}"], value) for key, value in kept[640].items())
+    assert "0.2" in (run.folder / "best" / "README.md").read_text()
+
+
+def test_the_number_is_that_of_the_metric_on_the_model_it_names(tmp_path):
+    run = train(tmp_path / "run", evaluations=1)
+    data = Images(path="digits").load()
+    real, _ = sets.disjoint(data, 100)
+    labels = sets.apportioned(data.labels, 10, 100).tolist()
+    model = run.model()
+    seeds = range(judge.FIRST_SEED, judge.FIRST_SEED + 100)
+    drawn = model.generate(seeds, labels if model.spec.classes else None, output="tensor")
+    eye = RandomFeatures()
+    fake = eye((drawn * 127.5 + 128).clamp(0, 255).to(torch.uint8))
+    by_hand = measure.measure(fake, eye(real.images), ("kid",), features=eye)["KID-random"].value
+    assert scores(run) == {640: pytest.approx(by_hand, rel=1e-6)}
+
+
+def test_judging_does_not_move_the_training(tmp_path):
+    """Weights, averages and moments are bit for bit those of a run that never looks."""
+    one, two = train(tmp_path / "a", evaluate="none"), train(tmp_path / "b", evaluations=20)
+    a, b = checkpoint(one.folder), checkpoint(two.folder)
+    assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+    assert looks(one) == [] and len(looks(two)) == 20
+    assert (one.folder / "best" / "model.safetensors").is_file() and not (one.folder / STATE).exists()
+
+
+def test_an_interrupted_run_has_the_looks_and_the_best_of_the_whole_one(tmp_path, monkeypatch):
+    whole = train(tmp_path / "whole", evaluations=8)
+
+    class Cut(BaseException):
+        pass
+
+    real = observe.Observer.tick
+
+    def tick(self, tick):
+        if tick.now.seen == 400 and not (tmp_path / "was cut").exists():
+            (tmp_path / "was cut").touch()
+            raise Cut
+        real(self, tick)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(observe.Observer, "tick", tick)
+        with pytest.raises(Cut):
+            train(tmp_path / "cut", evaluations=8, save_minutes=0.0)
+    assert ganforge.resume(tmp_path / "cut").finished
+    cut = SimpleNamespace(history=Folder(tmp_path / "cut").history)
+    assert (tmp_path / "was cut").exists() and scores(cut) == scores(whole) and len(scores(cut)) == 8
+    states = [json.loads((folder / STATE).read_text())["best"] for folder in (whole.folder, tmp_path / "cut")]
+    assert states[0] == states[1]
+    models = [load_file(folder / "best" / "model.safetensors") for folder in (whole.folder, tmp_path / "cut")]
+    assert all(torch.equal(models[0][key], models[1][key]) for key in models[0])
+
+
+def tick_at(step, seconds, total=200):
+    return SimpleNamespace(now=Progress(step, step * 10, total * 10), seconds=seconds)
+
+
+def test_looks_cost_at_most_a_twentieth_of_the_time_but_the_end_is_always_looked_at(tmp_path):
+    eye = Judge(Folder(tmp_path), "auto", 0, None, None, "cpu")
+    eye.opened, eye.cost = object(), 1.0
+    looked = []
+    for step in range(1, 201):  # one second a step, and one a look
+        if eye._due(tick_at(step, float(step))):
+            looked.append(step)
+            eye.spent += eye.cost
+    assert looked[-1] == 200 and len(looked) <= 0.05 * 200 + 1
+    assert looked[0] == 40 and len(looked) >= 8
+    slow = Judge(Folder(tmp_path), "auto", 0, None, None, "cpu")
+    slow.opened, slow.cost = object(), 1000.0
+    assert [step for step in range(1, 201) if slow._due(tick_at(step, float(step)))] == [200]
+
+
+def test_what_looks_cost_is_measured(tmp_path, monkeypatch):
+    import time
+
+    real = RandomFeatures.__call__
+
+    def slow(self, images):
+        time.sleep(0.01 * len(images) / 100)
+        return real(self, images)
+
+    monkeypatch.setattr(RandomFeatures, "__call__", slow)
+    run = train(tmp_path / "run", evaluations=5)
+    state = json.loads((run.folder / STATE).read_text())
+    assert state["spent"] >= 5 * 0.01 and 0.01 <= state["cost"] <= state["spent"]
+
+
+def test_a_look_that_fails_is_said_once_and_the_training_goes_on(tmp_path, monkeypatch, capsys):
+    def fail(self, images):
+        raise RuntimeError("the eyes are shut\nmore of it")
+
+    monkeypatch.setattr(RandomFeatures, "__call__", fail)
+    run = train(tmp_path / "run", evaluations=5)
+    said = capsys.readouterr().out
+    assert run.finished and said.count("evaluation failed, the training goes on: the eyes are shut") == 1 and "more of it" not in said
+    assert looks(run) == [] and run.model().generate([1])  # best/ is then the last model
+    assert json.loads((run.folder / "best" / "config.json").read_text())["seen"] == 640
+
+
+def test_too_few_images_are_said_and_the_training_goes_on(tmp_path, capsys):
+    from PIL import Image
+
+    (tmp_path / "photos").mkdir()
+    for i in range(6):
+        Image.new("RGB", (8, 8), (40 * i, 0, 0)).save(tmp_path / "photos" / f"{i}.png")
+    run = ganforge.train(tmp_path / "photos", "dcgan", out=tmp_path / "run", **{**TINY, "examples": 32})
+    assert run.finished and "evaluation failed, the training goes on: KID needs at least 10 images" in capsys.readouterr().out
+
+
+def test_the_metric_and_its_features_can_be_named(tmp_path):
+    run = train(tmp_path / "run", evaluate="mind:random", evaluations=2)
+    assert [key for key in run.history()[-1] if key.startswith("quality/")] == ["quality/MIND-random", "quality/floor"]
+    assert (run.folder / "plots" / "quality.svg").is_file() and "Distance to real images" in (run.folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize(("options", "says"), [({"evaluate": "kit"}, "Did you mean 'kid'"), ({"evaluations": -1}, "--evaluations must be")])
+def test_wrong_options_are_refused_before_anything_runs(options, says):
+    with pytest.raises(UsageError, match=says):
+        Run(**options)
+
+
+def test_the_small_network_is_taken_only_where_it_is_at_hand(monkeypatch):
+    assert not eyes.at_hand() and eyes.light("cpu").name == "random"
+    asked = []
+    monkeypatch.setattr(eyes, "at_hand", lambda: True)
+    monkeypatch.setattr(eyes, "find", lambda name, device: asked.append(name) or RandomFeatures(device))
+    eyes.light("cpu")
+    assert asked == ["efficientnet-lite0"]
+
+
+def test_a_finished_run_that_is_resumed_keeps_its_best(tmp_path):
+    run = train(tmp_path / "run", evaluations=2)
+    before = {p: p.read_bytes() for p in (run.folder / "best").iterdir()}
+    assert ganforge.resume(run.folder).finished
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_random_features_are_the_same_everywhere_and_see_what_differs():
+    eye, again = RandomFeatures(), RandomFeatures()
+    draw = torch.Generator().manual_seed(1)
+    smooth = torch.nn.functional.interpolate(torch.rand(40, 3, 4, 4, generator=draw), (16, 16), mode="bilinear")
+    smooth, noise = (smooth * 255).to(torch.uint8), torch.randint(0, 256, (40, 3, 16, 16), generator=draw, dtype=torch.uint8)
+    assert eye(smooth).shape == (40, eye.dim) and torch.equal(eye(smooth), again(smooth))
+    for size in ((8, 8), (28, 28), (64, 48)):
+        assert eye(torch.zeros(2, 1, *size, dtype=torch.uint8)).shape == (2, eye.dim)
+    value = [measure.measure(eye(x), eye(smooth[20:]), ("kid",), features=eye)["KID-random"].value for x in (smooth[:20], noise[:20])]
+    mixed = torch.cat([smooth[:10], noise[:10]])
+    half = measure.measure(eye(mixed), eye(smooth[20:]), ("kid",), features=eye)["KID-random"].value
+    assert value[0] < half < value[1]
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"spent": 1}', '{"spent": "x", "cost": 0, "best": {}}', '{"spent": 1, "cost": 1, "best": 3}']
+)
+def test_a_damaged_memory_of_the_best_stops_nothing(content, tmp_path, caplog):
+    (tmp_path / STATE).parent.mkdir()
+    (tmp_path / STATE).write_text(content)
+    assert Judge(Folder(tmp_path), "auto", 0, None, None, "cpu").best == {} and "found anew" in caplog.text
+
+
+def test_a_disk_that_refuses_the_best_model_does_not_stop_the_training(tmp_path, monkeypatch, capsys):
+    real = observe.Observer.share
+
+    def share(self, tick, numbers=None):
+        if numbers:
+            raise OSError(28, "No space left on device")
+        real(self, tick)
+
+    monkeypatch.setattr(observe.Observer, "share", share)
+    run = train(tmp_path / "run", evaluations=2)
+    assert run.finished and "No space left on device" in capsys.readouterr().out and not (run.folder / STATE).exists()
