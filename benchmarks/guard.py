@@ -93,14 +93,13 @@ def run(name: str, case: Case, out: Path, examples: int) -> dict[str, Any]:
     try:
         options = {**COMMON, "examples": examples, **case.options}
         done = ganforge.train(place(case.data, out / "data"), case.recipe, out=str(out / name), **options)
+        if not done.finished:  # silence for a part of a run proves nothing
+            raise SystemExit(done.exit_code)
         said = [(line["seen"] / done.total, line["health"]) for line in done.history() if "health" in line]
     except GanforgeError as error:
         said = [(0.0, "refused" if "diverged" not in str(error) else "diverged")]
     first = next(((at, word) for at, word in said if word != "learning"), None)
-    if case.words:
-        right = first is not None and first[1] in case.words and first[0] <= case.within
-    else:
-        right = first is None
+    right = first is not None and first[1] in case.words and first[0] <= case.within if case.words else first is None
     return {
         **{"case": name, "first": first and first[1], "at": first and round(first[0], 3), "right": right},
         **{"words": dict(Counter(word for _, word in said)), "wanted": case.words, "seconds": round(time.perf_counter() - began, 1)},

@@ -49,4 +49,4 @@ class RandomFeatures:
             x = leaky_relu(conv2d(x, weight, padding=1), 0.1)
             found += [x.mean((2, 3)), x.std((2, 3))]
             x = avg_pool2d(x, 2) if level + 1 < len(self.weights) else x
-        return torch.cat(found, 1)
+        return torch.cat(found, 1).cpu()

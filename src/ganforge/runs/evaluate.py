@@ -15,7 +15,7 @@ from ..core.machine import pick_device
 from ..data.imageset import ImageSet
 from ..data.source import cache_folder
 from ..metrics import measure, sets
-from ..metrics.features import Features, cached
+from ..metrics.features import Features, cached, extract
 from ..metrics.measure import Measured
 from ..metrics.memorisation import Memorisation, memorisation
 from ..metrics.protocol import Evaluation
@@ -114,7 +114,7 @@ def rows_of(eyes: Sequence[Features], side: Side) -> list[Tensor]:
             which = range(at, min(at + CHUNK, side.count))
             pixels = side.pixels(which)
             for rows, one in zip(parts, eyes, strict=True):
-                rows.append(one(pixels).float().cpu())
+                rows.append(extract(one, pixels))
             progress(which.stop)
     return [sets.check_rows(torch.cat(rows), side.name, one.name) for rows, one in zip(parts, eyes, strict=True)]
 

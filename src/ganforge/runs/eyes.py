@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Collection, Mapping
 
 from torch import Tensor
 
-from ..core.errors import DataError, GanforgeError, UsageError
+from ..core.errors import DataError, UsageError
 from ..data.imageset import ImageSet
-from ..data.source import cache_folder
 from ..metrics.features import Features, find
-from ..metrics.features.efficientnet import PUBLISHED
 from ..metrics.random_features import RandomFeatures
 
 INSTEAD = ("efficientnet-lite0",)
@@ -38,25 +35,6 @@ def choose(name: str, weights: str, code: Collection[str], device: str, data: Im
             continue
         return eyes, (f"features {eyes.name} instead of inception, so no number here is FID: {why}",) if why else ()
     return RandomFeatures(device), (f"features random instead of inception: they order models of one kind and are not for quoting. {why}",)
-
-
-def light(device: str) -> Features:
-    """What a run judges itself with: the small network of photographs if it is here already, else random convolutions."""
-    try:
-        if at_hand():
-            return find("efficientnet-lite0", device=device)
-    except GanforgeError:
-        return RandomFeatures(device)  # what lies there is damaged; whoever asks for it by name is told
-    return RandomFeatures(device)
-
-
-def at_hand() -> bool:
-    """Whether the small network of photographs can be had without fetching."""
-    try:
-        importlib.metadata.version(PUBLISHED.package.split("==")[0])
-    except importlib.metadata.PackageNotFoundError:
-        return (cache_folder() / "weights" / f"efficientnet-lite0-{PUBLISHED.sha256[:16]}.safetensors").is_file()
-    return True
 
 
 class Logits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -15,9 +16,9 @@ from ..core.train import Tick, is_tick
 from ..data.imageset import ImageSet
 from ..data.source import cache_folder
 from ..metrics import measure, sets
-from ..metrics.features import Features, cached
+from ..metrics.features import Features, cached, extract
 from . import sampling
-from .eyes import choose, light
+from .eyes import choose
 from .folder import Folder
 from .grid import to_uint8
 from .sides import CHUNK
@@ -32,6 +33,9 @@ ENOUGH = 500
 """Held-out images from which on they are the reference, and not the training images."""
 FIRST_SEED = 9_000_000
 """Far from the seeds of the sample grids."""
+LIGHT = "random"
+"""Features unless others are named: they cost next to nothing, are the same on every machine, and order the moments of a run as the
+features of a trained classifier do (benchmarks/order_of_moments.py)."""
 STATE = "evaluations/training.json"
 
 
@@ -99,14 +103,14 @@ class Judge:
             return now.step * self.often // total != _tick_before(now, total) * self.often // total
         if self.opened is None:
             began = time.monotonic()
-            self.cost = self.cost or self._open().price()
+            self.cost = self.cost or self._open().price(tick.average.networks["generator"])
             self.spent += time.monotonic() - began
         return self.spent + 2 * self.cost <= SHARE * tick.seconds
 
     def _open(self) -> Opened:
         if self.opened is None:
-            named = choose(self.wanted, "", (), self.device, self.data)[0] if self.wanted else light(self.device)
-            self.opened = Opened(named, self.metric, self.method, self.data)
+            eyes = choose(self.wanted or LIGHT, "", (), self.device, self.data)[0]
+            self.opened = Opened(eyes, self.metric, self.method, self.data)
         return self.opened
 
 
@@ -121,7 +125,6 @@ class Opened:
         real, other = sets.disjoint(reference, count)
         if other is None and reference is not data:
             other = sets.subset(data, count)
-        self.images = real.images
         self.real = sets.check_rows(cached(eyes, real, cache_folder()).rows, "the data", eyes.name)
         self.floor: dict[str, float] = {}
         if other is not None:
@@ -132,22 +135,20 @@ class Opened:
         self.z, self.y = sampling.starts(method, range(FIRST_SEED, FIRST_SEED + count), classes, labels)
 
     @torch.inference_mode()
-    def fakes(self, generator: nn.Module) -> Tensor:
-        """Feature rows (n, f) of the images that the generator draws of the fixed latents."""
+    def fakes(self, generator: nn.Module, most: int = COUNT) -> Tensor:
+        """Feature rows (n, f) of the images that the generator draws of the first `most` of the fixed latents."""
         rows = []
-        for at in range(0, len(self.z), CHUNK):
-            y = None if self.y is None else self.y[at : at + CHUNK]
-            rows.append(self.eyes(to_uint8(_finite(sampling.images(generator, self.z[at : at + CHUNK], y)))).float().cpu())
+        for z, y in zip(self.z[:most].split(CHUNK), self.y[:most].split(CHUNK) if self.y is not None else repeat(None), strict=False):
+            rows.append(extract(self.eyes, to_uint8(_finite(sampling.images(generator, z, y)))))
         return sets.check_rows(torch.cat(rows), "the model as it stands", self.eyes.name)
 
-    @torch.inference_mode()
-    def price(self) -> float:
-        """Seconds that the features of all fakes will take, guessed from one small batch. Drawing them comes on top."""
-        self.eyes(self.images[:16])  # warm up
+    def price(self, generator: nn.Module) -> float:
+        """Seconds that a look will take, guessed from a small part of one."""
+        self.fakes(generator, 16)  # warm up
         began = time.monotonic()
-        some = self.images[:64]
-        self.eyes(some)
-        return (time.monotonic() - began) * len(self.z) / len(some)
+        some = min(64, len(self.z))
+        self.fakes(generator, some)
+        return (time.monotonic() - began) * len(self.z) / some
 
 
 def _finite(images: Tensor) -> Tensor:

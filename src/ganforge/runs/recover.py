@@ -22,7 +22,7 @@ MOST = 3
 
 
 def persevere(attempt: Callable[..., T], recipe: Any, folder: Path, say: Callable[[str], None]) -> T:
-    """attempt(recipe, restarts=...), which starts from the last checkpoint; again after a divergence, and with less memory where it ran out.
+    """attempt(recipe, restarts=...), which starts from the last checkpoint; again after a divergence, with less memory where it ran out.
 
     Each restart draws other random numbers and halves the learning rates (`core.train`). The number of restarts is in the checkpoints,
     so it counts over all sittings. Raises DivergedError after MOST of them.

@@ -116,8 +116,7 @@ def worsening(history: Sequence[Mapping[str, float]]) -> bool:
 def stalled(history: Sequence[Mapping[str, float]]) -> bool:
     """Far from the data and no nearer than before: over a fifth of the budget if the samples hardly move, else over two fifths.
 
-    A slow start looks like this for a while, but the samples move: by 0.025 and more at three tenths of the budget in runs that learnt
-    later, by 0.006 at most at a learning rate that teaches nothing.
+    A slow start looks like this for a while, but its samples move; at a learning rate that teaches nothing they hardly do.
     """
     if _early(history, 0.3) or len(history) < 15 or not _far(history):
         return False
