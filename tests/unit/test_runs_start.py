@@ -138,7 +138,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path):
 
 def test_a_second_trainer_in_the_same_folder_is_refused(tmp_path):
     run = train(tmp_path / "run")
-    with alone(Folder(run.folder)), pytest.raises(UsageError, match="another training is running in .*run. Wait for it"):
+    with alone(Folder(run.folder)), pytest.raises(UsageError, match="another training is running in .*run .process .*. Wait for it"):
         ganforge.resume(run.folder)
     assert ganforge.resume(run.folder).finished
 

@@ -75,9 +75,8 @@ def train(
     """Train until `run.examples` are seen or `stop()`; continues from the checkpoint in `folder` if there is one.
 
     `run` is resolved: examples, precision and layout are set. restarts: how often the run was rolled back; each time other random
-    numbers are drawn and learning rates halved. facts: JSON that checkpoints carry along. Returns where it stopped; a checkpoint of
-    that moment is in `folder`. Raises DivergedError as soon as a loss or weight is known not to be finite, before any checkpoint or
-    picture of it.
+    numbers are drawn and learning rates halved. facts: JSON that checkpoints carry along. Returns where it stopped, which is saved in
+    `folder`. Raises DivergedError once a loss or weight is known not to be finite, before any checkpoint or picture of it.
     """
     rank, world = parallel.world()
     average, meter, finite = Average(method.exports, run.ema), Meter(), Finite()
