@@ -1,4 +1,4 @@
-"""Ganforge: train, judge, use and ship generative adversarial networks on your own data.
+"""Ganforge: train, judge and use generative adversarial networks on your own data.
 
     run = ganforge.train("photos/", minutes=10)
     model = ganforge.load(run.folder)
@@ -31,7 +31,7 @@ __all__ = ["__version__", *_WHERE]
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(importlib.import_module(f".{_WHERE[name]}", __name__), name)
-    if name in ("losses", "penalties", "constraints", "networks", "methods", "recipes", "data", "testing"):
+    if name in ("losses", "penalties", "constraints", "networks", "methods", "recipes", "data", "metrics", "testing"):
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module 'ganforge' has no attribute '{name}'")
 

@@ -18,7 +18,7 @@ import torch
 
 from .core import recipe as recipes_json
 from .core.engine import iterate
-from .core.method import Batch, Method, Progress, Update
+from .core.method import ROUND, Batch, Method, Progress, Update
 from .data.images import Images
 from .recipes import find
 from .runs.selftest import Nobody, differences
@@ -31,13 +31,13 @@ def check_updates_move_only_their_player(make: Callable[[], Method], batch: Batc
     torch.manual_seed(0)
     method = make()
     moved: set[str] = set()
-    for step in range(16):  # critics may move several times before their generator has its turn
+    for step in range(ROUND):
         for update in method.step(batch, Progress(step, step * 8, 128)):
             _check_update(method, update)
             moved.add(update.player.name)
         if len(moved) == len(method.players):
             return
-    raise AssertionError(f"only {sorted(moved)} moved in 16 steps; players are {[p.name for p in method.players]}")
+    raise AssertionError(f"only {sorted(moved)} moved in {ROUND} steps; players are {[p.name for p in method.players]}")
 
 
 def _check_update(method: Method, update: Update) -> None:

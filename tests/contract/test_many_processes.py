@@ -5,15 +5,20 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from ganforge import losses
+from ganforge.core import machine
 from ganforge.core.engine import iterate
 from ganforge.core.method import Progress
+from ganforge.core.optim import optimizer
 from ganforge.core.parallel import processes, world
+from ganforge.methods.two_player import TwoPlayer
 
 from .toys import Points, given_latents, plain_sgd
 
@@ -38,12 +43,55 @@ def walk(rank: int, of: int):
     return method.state_dict()
 
 
+class Picture(nn.Module):
+    """(n, 4) -> (n, 2, 4, 4), class ignored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 48), nn.Unflatten(1, (3, 4, 4)), nn.Tanh(), nn.Conv2d(3, 2, 3, padding=1))
+
+    def forward(self, z, y=None):
+        return self.body(z)
+
+
+class Judge(nn.Module):
+    """(n, 2, 4, 4) -> (n,), class ignored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(2, 5, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(80, 1))
+
+    def forward(self, x, y=None):
+        return self.body(x).squeeze(1)
+
+
+def walk_images(rank: int, of: int, fused: bool = True):
+    """Weights in channels_last, whose gradients an optimiser that walks over raw memory must meet in the same order."""
+    torch.manual_seed(0)
+    adam = optimizer("Adam", 1e-2) if fused else partial(torch.optim.Adam, lr=1e-2, foreach=False)
+    latents = given_latents()(8).chunk(of)[rank]
+    method = TwoPlayer(Picture(), Judge(), loss=losses.logistic, optimizer=adam, latent=lambda n: latents)
+    machine.layout(method, "channels_last")
+    x = torch.randn(8, 2, 4, 4, generator=torch.Generator().manual_seed(1)).chunk(of)[rank]
+    for i in range(5):
+        iterate(method, [{"x": x}], Progress(i, 8 * i, 40))
+    return {key: value.contiguous() for key, value in method.state_dict().items()}
+
+
+def test_a_fused_optimiser_moves_channels_last_weights_as_a_plain_one_does():
+    plain = walk_images(0, 1, fused=False)
+    for key, value in walk_images(0, 1).items():
+        torch.testing.assert_close(value, plain[key], rtol=1e-4, atol=1e-5)
+
+
 def test_two_processes_equal_one(tmp_path):
     done = torchrun("-m", "tests.contract.test_many_processes", str(tmp_path / "two.safetensors"), cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr[-2000:]
-    one, two = walk(0, 1), load_file(tmp_path / "two.safetensors")
-    for key, value in one.items():
+    two = load_file(tmp_path / "two.safetensors")
+    for key, value in walk(0, 1).items():
         torch.testing.assert_close(two[key], value)
+    for key, value in walk_images(0, 1).items():
+        torch.testing.assert_close(two[f"images.{key}"], value, rtol=1e-4, atol=1e-5)
 
 
 def test_the_command_trains_with_two_processes_and_resumes(tmp_path):
@@ -59,6 +107,6 @@ def test_the_command_trains_with_two_processes_and_resumes(tmp_path):
 if __name__ == "__main__":
     with processes("cpu"):
         assert world()[1] == 2
-        state = walk(*world())
+        state = walk(*world()) | {f"images.{key}": value for key, value in walk_images(*world()).items()}
         if world()[0] == 0:
             save_file(state, sys.argv[1])

@@ -13,7 +13,9 @@ from ganforge.core.engine import iterate
 from ganforge.core.errors import DivergedError
 from ganforge.core.method import Progress, Update
 from ganforge.core.run import Run
-from ganforge.core.train import train
+from ganforge.core.schedule import evenly
+from ganforge.core.train import TICKS, train
+from ganforge.testing import Nobody
 
 from .toys import METHODS, Points, given_latents, plain_sgd, two_player
 
@@ -43,8 +45,23 @@ def test_interrupted_accumulating_runs_are_bit_identical_too(name, tmp_path):
 
 
 def test_an_interruption_between_readings_keeps_the_history(tmp_path):
-    """300 steps give 200 readings of one or two steps: stopping after an odd step cuts a reading in half."""
-    testing.check_resume(METHODS["gan"], Points(), dataclasses.replace(RUN, examples=8 * 500), tmp_path, stop_after=4)
+    """500 steps give 200 readings of two or three steps: a vote after the third step stops in the middle of the second reading."""
+    assert [step for step in range(1, 9) if evenly(Progress(step, 8 * step, 8 * 500), TICKS)] == [3, 5, 8]
+    testing.check_resume(METHODS["gan"], Points(), dataclasses.replace(RUN, examples=8 * 500), tmp_path, stop_after=3)
+
+
+def test_checkpoints_come_by_the_clock_between_readings_too(tmp_path):
+    """4000 steps give a reading every 20; with no minutes between checkpoints there is one whenever the clock is looked at."""
+    saved = []
+
+    class Noting(Nobody):
+        def saved(self, tick):
+            saved.append(tick.now.step)
+
+    watcher = Noting(39)
+    run = dataclasses.replace(RUN, examples=8 * 4000, save_minutes=0.0)
+    train(METHODS["gan"](), Points(), run, folder=tmp_path, device=torch.device("cpu"), watcher=watcher, stop=watcher.stop)
+    assert saved == [16, 20, 32, 40]
 
 
 def test_accumulation_equals_one_big_batch():

@@ -45,6 +45,10 @@ METHODS: dict[str, Callable[..., Method]] = {
         two_player, losses.relativistic, penalties=[Penalty(penalties.r1, cosine(1, 0.1)), Penalty(penalties.r2, 1.0, every=2)]
     ),
     "cheap": partial(two_player, losses.relativistic, penalties=[Penalty(penalties.r1_finite_difference, 1.0, every=3, share=0.5)]),
+    "reusing": partial(two_player, reuse_fakes=True, critic_steps=2),
+    "whole": partial(
+        two_player, losses.relativistic, penalties=[Penalty(penalties.r1_finite_difference, 1.0), Penalty(penalties.lecam, 0.1)]
+    ),
     "packed": partial(two_player, d_in=4, pack=2),
     "scheduled": partial(two_player, schedule=lambda now: {"lr": 0.01 * (1 - now.fraction), "betas": (0.5, 0.9 + 0.09 * now.fraction)}),
     "rmsprop": partial(two_player, optimizer=partial(torch.optim.RMSprop, lr=1e-3)),

@@ -122,12 +122,13 @@ def test_fault_28_a_restart_draws_other_numbers_and_halves_the_learning_rate():
 
 
 def test_fault_28_a_fault_names_what_came_first_and_keeps_the_last_healthy_numbers():
-    method, finite = two_player(), Finite()
-    finite.note(1, {"a/loss": torch.tensor(2.0)}, method)
+    method = two_player()
+    finite = Finite(method)
+    finite.note(1, {"a/loss": torch.tensor(2.0)})
     assert finite.fault(wait=False) is None
     method.discriminator.body[0].bias.data[0] = math.nan
-    finite.note(2, {"a/loss": torch.tensor(math.inf)}, method)
-    finite.note(3, {"a/loss": torch.tensor(1.0)}, method)
+    finite.note(2, {"a/loss": torch.tensor(math.inf)})
+    finite.note(3, {"a/loss": torch.tensor(1.0)})
     fault = finite.fault(wait=False)
     assert fault.step == 2 and fault.wrong == ("a/loss", "the weight discriminator.body.0.bias") and fault.healthy == {"a/loss": 2.0}
 
@@ -146,12 +147,22 @@ class Late:
 
 
 def test_fault_28_numbers_on_their_way_are_not_waited_for_until_a_checkpoint_or_picture_is_due():
-    finite = Finite()
-    finite.note(1, {"a/loss": torch.tensor(math.nan)}, two_player())
+    finite = Finite(two_player())
+    finite.note(1, {"a/loss": torch.tensor(math.nan)})
     step, *rest, _ = finite._waiting.popleft()
     finite._waiting.append((step, *rest, Late()))
     assert finite.fault(wait=False) is None and len(finite._waiting) == 1
     assert finite.fault(wait=True).step == 1
+
+
+def test_fault_28_numbers_on_a_device_without_such_events_stay_there_until_somebody_waits():
+    finite = Finite(two_player().to("meta"))
+    finite.note(1, {"a/loss": torch.tensor(math.nan, device="meta")})
+    assert finite.fault(wait=False) is None and len(finite._waiting) == 1
+    step, logged, values, event = finite._waiting.popleft()
+    assert values.device.type == "meta"
+    finite._waiting.append((step, logged, torch.full(values.shape, math.nan), event))
+    assert finite.fault(wait=False).step == 1
 
 
 def test_fault_28_averages_and_moments_are_looked_at_before_they_are_saved():

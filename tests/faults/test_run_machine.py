@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -142,6 +143,12 @@ def test_fault_31_the_estimate_counts_state_exactly_and_grows_with_the_batch():
     tensors, _ = checkpoint.collect(method, memory.Average(method.exports, 0.1))
     assert needs.state == sum(t.numel() * t.element_size() for t in tensors.values())
     assert needs.each > 0 and needs.training(64) > needs.training(32) > needs.fixed
+
+
+def test_fault_31_the_estimate_waits_until_every_player_has_moved():
+    """A generator that moves at every third step has moments then, and keeps what the others do not."""
+    every, third = (memory.needs(partial(two_player, critic_steps=steps), {"x": torch.randn(8, 2)}) for steps in (1, 3))
+    assert third.state == every.state and third.each == every.each
 
 
 SQUEEZED = """

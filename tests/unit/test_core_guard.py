@@ -142,6 +142,15 @@ def test_a_slow_start_is_not_called_stalled():
     assert set(words((0.0, {"distance": 0.27}), (0.5, {"distance": 0.24}), (0.7, {"distance": 0.2}))) == {"learning"}
 
 
+def test_without_averaging_movement_is_not_known_and_the_longer_wait_holds():
+    still, unknown = (0.0, {"distance": 0.4, "movement": 0.004}), {"distance": 0.4}
+    history = [{key: value for key, value in look((i + 1) / 50, **unknown).items() if key != "movement"} for i in range(50)]
+    said = [judge(history[: i + 1]).word for i in range(50)]
+    assert words(still).index("stalled") < said.index("stalled") == words((0.0, unknown)).index("stalled")
+    blank = [{**seen, "blank": 1.0} for seen in history]
+    assert [judge(blank[: i + 1]).word for i in range(8)] == ["learning"] * 7 + ["saturated"]
+
+
 def test_advice_leads_to_a_heading_that_exists():
     page = (Path(__file__).parents[2] / PAGE).read_text().lower()
     for word, advice in ADVICE.items():

@@ -2,18 +2,21 @@
 
 import inspect
 import math
+import platform
+import re
 
 import pytest
 import torch
 from torch import nn
 
-from ganforge.core import optim, schedule
+from ganforge.core import allocator, machine, optim, schedule
 from ganforge.core.ema import Average
 from ganforge.core.errors import UsageError, nearest
 from ganforge.core.log import Meter
 from ganforge.core.method import Progress
 from ganforge.core.run import Run
-from ganforge.core.train import is_tick, micro_batches
+from ganforge.core.train import micro_batches
+from ganforge.runs import health, judge, live
 
 
 def at(fraction):
@@ -101,10 +104,26 @@ def test_a_meter_survives_a_checkpoint_in_the_middle_of_a_reading():
     one, two = Meter(), Meter()
     for value in (0.1, 0.7):
         one.add({"a": torch.tensor(value)})
-    two.add_all({key.removeprefix("meter/"): t for key, t in one.tensors().items()})
+    two.add_all({key.removeprefix("meter/"): t for key, t in one.tensors().items()}, torch.device("cpu"))
     for meter in (one, two):
         meter.add({"a": torch.tensor(0.3)})
     assert one.read() == two.read()
+
+
+def test_a_meter_takes_its_numbers_back_to_the_device_where_more_will_come_from():
+    meter = Meter()
+    meter.add_all({"a": torch.tensor([0.1, 0.7])}, torch.device("meta"))  # stands in for a GPU: mixing it with the CPU is an error
+    meter.add({"a": torch.tensor(0.3, device="meta")})
+    assert meter.tensors()["meter/a"].device.type == "meta" and len(meter.tensors()["meter/a"]) == 3
+
+
+def test_the_time_left_for_training_is_what_evaluations_and_gaps_leave():
+    assert machine.OVERHEAD < 1 - judge.SHARE - health.SHARE
+
+
+def test_freed_memory_is_kept_only_for_training_on_a_cpu():
+    assert not allocator.keep_freed("cuda")
+    assert allocator.keep_freed("cpu") == (platform.libc_ver()[0] == "glibc")
 
 
 TRAINS = sorted(
@@ -181,7 +200,7 @@ def test_a_run_takes_the_extremes():
 
 @pytest.mark.parametrize("total", [1, 7, 199, 200, 201, 12345])
 def test_readings_are_spread_evenly_and_the_last_step_is_one(total):
-    ticks = [step for step in range(1, total + 1) if is_tick(step, total)]
+    ticks = [step for step in range(1, total + 1) if schedule.evenly(Progress(step, step * 8, total * 8 - 3), 200)]
     assert len(ticks) == min(total, 200) and ticks[-1] == total
     gaps = {b - a for a, b in zip([0, *ticks], ticks, strict=False)}
     assert max(gaps) - min(gaps) <= 1
@@ -197,3 +216,11 @@ def test_micro_batches_are_the_batch_in_order():
 def test_the_nearest_name_ignores_case_and_hyphens_and_may_be_nothing():
     assert nearest("WGAN_GP", ["wgan-gp", "gan"]) == " Did you mean 'wgan-gp'?"
     assert nearest("xyzzy", ["wgan-gp", "gan"]) == ""
+
+
+def test_the_live_line_tells_the_memory_that_training_uses(monkeypatch):
+    now = Progress(1, 16, 160)
+    assert re.search(r"img/s  \d+\.\d GB$", live.describe(now, {}, 8.0))
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 2_340_000_000)
+    assert live.describe(now, {}, 8.0).endswith("  2.3 GB on the GPU")

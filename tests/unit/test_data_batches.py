@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ganforge.core.errors import UsageError
+from ganforge.data import imageset
 from ganforge.data.imageset import ImageSet, variation, varied
 
 
@@ -121,3 +122,14 @@ def test_a_gpu_sees_the_same_batches():
     for a, b in zip(first(make(), 5), near, strict=True):
         assert b["x"].is_cuda and b["y"].is_cuda and a["y"].equal(b["y"].cpu())
         torch.testing.assert_close(a["x"], b["x"].cpu(), atol=1e-6, rtol=0)
+
+
+def test_a_device_with_room_gets_the_images_once_for_all_streams(monkeypatch):
+    monkeypatch.setattr(imageset, "_room", lambda size, device: device.type == "meta")  # stands in for a GPU
+    data = ImageSet(torch.zeros(6, 1, 4, 4, dtype=torch.uint8), torch.zeros(6, dtype=torch.int64), ("a",), flip=True, crop=1)
+    first = next(data.batches(2, seed=0, device="meta"))
+    (kept,) = data._near.values()
+    next(data.batches(2, seed=1, device="meta"))
+    assert first["x"].device.type == first["y"].device.type == "meta" and data._near[torch.device("meta")] is kept
+    next(data.batches(2, seed=0))
+    assert len(data._near) == 1

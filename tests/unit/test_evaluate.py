@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -18,8 +19,11 @@ from ganforge.core.errors import DataError, UsageError
 from ganforge.data.imageset import ImageSet
 from ganforge.metrics import frechet, measure, protocol, sets
 from ganforge.metrics.random_features import RandomFeatures
+from ganforge.runs import evaluate as module
 from ganforge.runs import evaluations, sides
 from ganforge.runs.bar import Bar
+from ganforge.runs.case import Case, _parts
+from ganforge.runs.evaluate import _classes as by_class
 from ganforge.runs.evaluate import rows_of
 from ganforge.runs.model import load
 
@@ -110,11 +114,13 @@ def test_command_line_and_python_agree_and_the_table_is_complete(run, gan):
 def test_the_protocol_names_everything_that_decides_the_number(run):
     found = ganforge.evaluate(run, seed=3, **FAST)
     for part in ("features random", "weights", "resize", "judged 60 images", "real 60 images", "data digits", "split held-out",
-                 "size 8x8x1", "classes as in the data", "KID 100 subsets of 1000", "P/R k=3", "D/C k=5", "seed 3",
+                 "size 8x8x1", "classes asked for as in the data", "training 60 images",
+                     "KID all images at once, error of the jackknife", "MIND 1000 projections", "P/R k=3", "D/C k=5", "seed 3",
                  f"ganforge {ganforge.__version__}"):  # fmt: skip
         assert part in found.protocol, part
     other = ganforge.evaluate(run, seed=4, **FAST)
     assert protocol.differences(found.settings, other.settings) == ["seed: 3 or 4"]
+    assert "none of its own" in found.floor_of  # the column on training data
     assert found.values != other.values
 
 
@@ -144,8 +150,17 @@ def test_per_class_numbers_are_those_of_the_class_alone(run, gan):
     found = ganforge.evaluate(run, metrics="kid", features="random", samples=290, per_class=True)
     assert list(found.per_class) == [str(d) for d in range(10)]
     assert all(numbers.keys() == {"KID-random"} for numbers in found.per_class.values())
+    assert not any("whichever class" in note for note in found.notes)
     code, out, _ = gan("evaluate", run, "--metrics", "kid", "--features", "random", "--samples", "290", "--per-class")
     assert code == 0 and re.search(r"^class +KID-random$", out, re.MULTILINE)
+
+
+def test_a_generator_that_ignores_classes_is_told(run, monkeypatch):
+    generator = type(load(run).networks["generator"])
+    real = generator.forward
+    monkeypatch.setattr(generator, "forward", lambda self, z, y=None: real(self, z, torch.zeros_like(y)))
+    found = ganforge.evaluate(run, metrics="kid", features="random", samples=290, per_class=True)
+    assert any("the same image whichever class is asked for" in note for note in found.notes)
 
 
 def test_a_copy_of_best_is_measured_too_and_nothing_is_written_into_it(run, tmp_path):
@@ -188,6 +203,107 @@ def test_a_perfect_copyist_is_caught(tmp_path):
 
 
 # ---- folders
+
+
+def test_the_settings_of_the_kernel_distance_are_those_it_was_computed_with():
+    how = measure.METRICS["kid"].how
+    assert how(60, 60) == "KID all images at once, error of the jackknife"
+    assert how(60, 90) == "KID 100 subsets of 60, error of the jackknife"
+    assert how(5000, 4000) == "KID 100 subsets of 1000, error over subsets"
+
+
+def test_the_protocol_holds_no_path_of_this_machine(tmp_path):
+    folder("a", seed=1), folder("b", seed=2)
+    found = ganforge.evaluate(tmp_path / "a", tmp_path / "b", metrics="kid", features="random")
+    assert found.settings["data"].startswith("b (") and str(tmp_path) not in found.protocol
+
+
+def test_classes_are_paired_by_name(tmp_path):
+    """One class is black and one is white on both sides, but their numbers differ: each is near its namesake."""
+    labels = torch.arange(40) % 2
+    shade = torch.randint(0, 60, (40, 1, 8, 8), dtype=torch.uint8)
+    real = ImageSet(shade + (labels * 190).to(torch.uint8)[:, None, None, None], labels, ("black", "white"))
+    fake = sides.Stored("fakes", ImageSet(real.images.flip(3), 1 - labels, ("white", "black")))
+    eyes = RandomFeatures()
+    parts = Case(fake, real, None, "all", real, real, "data", "0")
+    rows = [eyes(fake.images.images), eyes(real.images)]
+    found = by_class(parts, *rows, lambda a, b, names: measure.measure(a, b, names, features=eyes), ("kid",))
+    far = measure.measure(rows[0][labels == 0], rows[1][labels == 1], ("kid",), features=eyes)["KID-random"].value
+    assert list(found) == ["black", "white"] and all(abs(one["KID-random"]) < 0.1 * far for one in found.values())
+
+
+def test_classes_of_other_names_are_refused():
+    for side, kinds in (("a", ("ant", "cat")), ("b", ("cat", "dog"))):
+        Path(side).mkdir()
+        for seed, kind in enumerate(kinds):
+            folder(f"{side}/{kind}", 12, seed=seed)
+    with pytest.raises(DataError, match="only one side has ant, dog"):
+        ganforge.evaluate("a", "b", metrics="kid", features="random", per_class=True)
+
+
+def test_ten_images_give_what_their_halves_allow_and_name_what_is_left_out():
+    folder("a", 10, seed=1), folder("b", 10, seed=2)
+    found = ganforge.evaluate("a", "b", features="random")
+    assert {"KID-random", "coverage-random"} <= found.values.keys() and not found.floor
+    assert any("left out for 10 images a side: FID (from 50)" in note for note in found.notes)
+    assert "KID-random" in found.table()
+
+
+@pytest.mark.parametrize(("held", "train", "split"), [(30, 90, "training part"), (100, 900, "held-out"), (100, 1100, "training part")])
+def test_few_held_out_images_are_no_reference(held, train, split):
+    whole = ImageSet(torch.zeros(train, 1, 8, 8, dtype=torch.uint8))
+    whole.held_out = ImageSet(torch.zeros(held, 1, 8, 8, dtype=torch.uint8))
+    real, _, name, _, notes = _parts(whole, 40, 0)
+    assert name == split and len(real) == 40 and bool(notes) == (split == "training part")
+
+
+def test_one_check_that_fails_is_noted_and_the_others_go_on(monkeypatch):
+    def fail(*_):
+        raise DataError("no luck")
+
+    folder("a", seed=1), folder("b", seed=2)
+    monkeypatch.setitem(measure.METRICS, "mind", dataclasses.replace(measure.METRICS["mind"], rows=fail))
+    monkeypatch.setattr(module, "memorisation", fail)
+    found = ganforge.evaluate("a", "b", metrics="kid,mind", features="random", out="out")
+    assert list(found.values) == ["KID-random"] and not found.memorisation
+    assert {"no MIND: no luck", "copies were not looked for: no luck"} <= set(found.notes)
+    assert found.saved and "picture" not in found.table()
+    with pytest.raises(DataError, match="no luck"):
+        ganforge.evaluate("a", "b", metrics="mind", features="random")
+
+
+def test_files_that_cannot_be_used_are_counted():
+    folder("a", seed=1), folder("b", seed=2)
+    Path("a", "broken.png").write_text("no image")
+    for size in ("", "16"):
+        found = ganforge.evaluate("a", "b", metrics="kid", features="random", size=size)
+        assert "1 of 25 files of a could not be used" in found.notes
+
+
+def test_functions_and_networks_are_features_too():
+    folder("a", seed=1), folder("b", seed=2)
+    for features in (RandomFeatures(), lambda x: x.mean((2, 3)), torch.nn.Conv2d(3, 4, 3)):
+        found = ganforge.evaluate("a", "b", metrics="kid", features=features)
+        assert list(found.values)[0].startswith("KID-random" if isinstance(features, RandomFeatures) else "KID-own:")
+    with pytest.raises(UsageError, match="a name, a network or a function"):
+        ganforge.evaluate("a", "b", metrics="kid", features=3)
+
+
+def test_features_of_ones_own_are_known_by_their_text():
+    folder("a", seed=1), folder("b", seed=2)
+    found = []
+    for place, power in (("one", 1), ("two", 2)):
+        Path(place).mkdir()
+        Path(place, "mine.py").write_text(f"def means(x):\n    return x.float().mean((2, 3)) ** {power}\n")
+        found.append(ganforge.evaluate("a", "b", metrics="kid", features=f"{place}/mine.py:means"))
+    assert found[0].protocol != found[1].protocol and found[0].floor != found[1].floor
+
+
+def test_long_work_is_told_before_it_begins(gan, monkeypatch):
+    folder("a", seed=1), folder("b", seed=2)
+    monkeypatch.setattr(module, "LONG", 0)
+    _, _, err = gan("evaluate", "a", "--data", "b", "--metrics", "kid", "--features", "random")
+    assert re.fullmatch(r"features random of 48 images will take about \S+; quicker: --samples 1000\n", err)
 
 
 def test_two_folders_need_no_model(gan):

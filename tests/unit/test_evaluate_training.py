@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -11,9 +12,8 @@ from safetensors.torch import load_file
 
 import ganforge
 from ganforge.core import machine
-from ganforge.core.errors import UsageError
+from ganforge.core.errors import DataError, UsageError
 from ganforge.core.method import Progress
-from ganforge.core.run import Run
 from ganforge.data.images import Images
 from ganforge.metrics import measure, sets
 from ganforge.metrics.random_features import RandomFeatures
@@ -51,7 +51,7 @@ def checkpoint(folder):
 def test_looks_are_spread_evenly_and_the_end_is_one_of_them(tmp_path):
     run = train(tmp_path / "run", evaluations=4)
     assert looks(run) == [160, 320, 480, 640]
-    assert set(json.loads((run.folder / STATE).read_text())["best"]) == {"metric", "value", "seen"}
+    assert set(json.loads((run.folder / STATE).read_text())) == {"spent", "cost"}
 
 
 def test_best_is_the_model_of_the_best_look(tmp_path, monkeypatch):
@@ -68,7 +68,6 @@ def test_best_is_the_model_of_the_best_look(tmp_path, monkeypatch):
     monkeypatch.setattr(judge.measure, "measure", lambda *a, **k: {"KID-random": measure.Score(next(worse))})
     monkeypatch.setattr(judge.Opened, "floor", {}, raising=False)
     monkeypatch.setattr(judge.sets, "disjoint", lambda images, count: (sets.subset(images, count), None))
-    monkeypatch.setattr(judge, "ENOUGH", 10_000)
     run = train(tmp_path / "run", evaluations=4)
     config = json.loads((run.folder / "best" / "config.json").read_text())
     assert config["seen"] == 320 and config["metrics"] == {"KID-random": 0.2}
@@ -122,8 +121,8 @@ def test_an_interrupted_run_has_the_looks_and_the_best_of_the_whole_one(tmp_path
     assert ganforge.resume(tmp_path / "cut").finished
     cut = SimpleNamespace(history=Folder(tmp_path / "cut").history)
     assert (tmp_path / "was cut").exists() and scores(cut) == scores(whole) and len(scores(cut)) == 8
-    states = [json.loads((folder / STATE).read_text())["best"] for folder in (whole.folder, tmp_path / "cut")]
-    assert states[0] == states[1]
+    best = [Judge(Folder(folder), "auto", 0, None, None, "cpu").best for folder in (whole.folder, tmp_path / "cut")]
+    assert best[0] == best[1] != {}
     models = [load_file(folder / "best" / "model.safetensors") for folder in (whole.folder, tmp_path / "cut")]
     assert all(torch.equal(models[0][key], models[1][key]) for key in models[0])
 
@@ -174,6 +173,81 @@ def test_a_look_that_fails_is_said_once_and_the_training_goes_on(tmp_path, monke
     assert json.loads((run.folder / "best" / "config.json").read_text())["seen"] == 640
 
 
+def test_what_cannot_be_opened_is_tried_once(tmp_path, monkeypatch, capsys):
+    tried = []
+
+    def none(*_):
+        tried.append(1)
+        raise DataError(f"no features, try {len(tried)}")
+
+    monkeypatch.setattr(judge, "choose", none)
+    run = train(tmp_path / "run", evaluations=8)
+    assert run.finished and len(tried) == 1 and capsys.readouterr().out.count("evaluation failed") == 1
+
+
+CANARY = """import pathlib
+pathlib.Path({!r}).touch()
+def means(x):
+    return x.mean((2, 3))
+"""
+
+
+def test_a_strangers_run_cannot_make_resume_run_its_code(tmp_path, monkeypatch, capsys):
+    """What recipe.json names is not run on resume, unless the user lists the file."""
+    real = observe.Observer.tick
+
+    def tick(self, tick):
+        if tick.now.seen == 400:
+            raise KeyError("cut")
+        real(self, tick)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(observe.Observer, "tick", tick)
+        with pytest.raises(KeyError):
+            train(tmp_path / "run", evaluations=8, save_minutes=0.0)
+    evil = tmp_path / "evil.py"
+    evil.write_text(CANARY.format(str(tmp_path / "was run")))
+    recipe = tmp_path / "run" / "recipe.json"
+    recipe.write_text(recipe.read_text().replace('"evaluate": "auto"', f'"evaluate": "kid:{evil}:means"'))
+    shutil.copytree(tmp_path / "run", tmp_path / "again")
+    assert ganforge.resume(tmp_path / "run").finished
+    assert "evil.py, which is not run unless you say so" in capsys.readouterr().out and not (tmp_path / "was run").exists()
+    assert ganforge.resume(tmp_path / "again", code=[str(evil)]).finished
+    assert (tmp_path / "was run").exists()
+
+
+def test_features_that_the_user_types_are_run(tmp_path):
+    (tmp_path / "mine.py").write_text("def means(x):\n    return x.flatten(1)[:, ::7]\n")
+    run = train(tmp_path / "run", evaluate=f"kid:{tmp_path / 'mine.py'}:means", evaluations=1)
+    assert "quality/KID-own:mine.py:means" in run.history()[-1]
+
+
+def test_a_damaged_best_is_written_again_at_the_next_save(tmp_path):
+    run = train(tmp_path / "run", evaluations=2)
+    (run.folder / "best" / "model.safetensors").write_bytes(b"half")
+    assert Judge(Folder(run.folder), "auto", 0, None, None, "cpu").best == {}
+    assert ganforge.resume(run.folder).finished and run.model().generate([1])
+
+
+def test_the_held_out_images_are_not_looked_at(tmp_path, monkeypatch):
+    """What picks the best model must not be what judges it later."""
+    data = Images(path="digits").load()
+    asked = []
+    real = judge.cached
+    monkeypatch.setattr(judge, "cached", lambda eyes, images, cache: asked.append(images) or real(eyes, images, cache))
+    train(tmp_path / "run", evaluations=1)
+    known = {row.numpy().tobytes() for row in data.images}
+    assert asked and all(row.numpy().tobytes() in known for images in asked for row in images.images)
+
+
+def test_images_of_other_channels_are_not_evaluated_and_that_is_said(tmp_path):
+    said = []
+    data = SimpleNamespace(images=torch.zeros(20, 4, 8, 8, dtype=torch.uint8))
+    voice = SimpleNamespace(say=said.append)
+    assert observe._judge(Folder(tmp_path), {"evaluate": "auto"}, None, data, voice, ()) is None
+    assert "1 or 3 channels, and these have 4" in said[0]
+
+
 def test_too_few_images_are_said_and_the_training_goes_on(tmp_path, capsys):
     from PIL import Image
 
@@ -190,10 +264,18 @@ def test_the_metric_and_its_features_can_be_named(tmp_path):
     assert (run.folder / "plots" / "quality.svg").is_file() and "Distance to real images" in (run.folder / "report.html").read_text()
 
 
-@pytest.mark.parametrize(("options", "says"), [({"evaluate": "kit"}, "Did you mean 'kid'"), ({"evaluations": -1}, "--evaluations must be")])
-def test_wrong_options_are_refused_before_anything_runs(options, says):
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"evaluate": "kit"}, "Did you mean 'kid'"),
+        ({"evaluations": -1}, "--evaluations must be"),
+        ({"evaluate": "kid:inceptoin"}, "Did you mean 'inception'"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_runs(options, says, tmp_path):
     with pytest.raises(UsageError, match=says):
-        Run(**options)
+        train(tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_finished_run_that_is_resumed_keeps_its_best(tmp_path):
@@ -217,13 +299,11 @@ def test_random_features_are_the_same_everywhere_and_see_what_differs():
     assert value[0] < half < value[1]
 
 
-@pytest.mark.parametrize(
-    "content", ["{", "[]", '{"spent": 1}', '{"spent": "x", "cost": 0, "best": {}}', '{"spent": 1, "cost": 1, "best": 3}']
-)
-def test_a_damaged_memory_of_the_best_stops_nothing(content, tmp_path, caplog):
+@pytest.mark.parametrize("content", ["{", "[]", '{"spent": 1}', '{"spent": "x", "cost": 0}', '{"spent": 1, "cost": null}'])
+def test_a_damaged_memory_of_the_cost_stops_nothing(content, tmp_path, caplog):
     (tmp_path / STATE).parent.mkdir()
     (tmp_path / STATE).write_text(content)
-    assert Judge(Folder(tmp_path), "auto", 0, None, None, "cpu").best == {} and "found anew" in caplog.text
+    assert Judge(Folder(tmp_path), "auto", 0, None, None, "cpu").cost == 0 and "measured anew" in caplog.text
 
 
 def test_a_disk_that_refuses_the_best_model_does_not_stop_the_training(tmp_path, monkeypatch, capsys):

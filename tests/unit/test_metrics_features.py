@@ -291,7 +291,8 @@ def test_the_classifier_learns_is_the_same_every_time_and_leaves_the_random_stat
     assert len(list(tmp_path.rglob("classifier-*.safetensors"))) == 1
     held = find("classifier", data=data)
     assert torch.equal(held(x), first(x)) and held.facts == first.facts and held(x).shape == (96, held.dim)
-    assert (held.logits(x).argmax(1) == y).float().mean() > 0.9
+    right = (held.logits(x).argmax(1) == y).float().mean()
+    assert right > 0.9 and held.facts["accuracy"] == f"{right:.3f} of its training images"
     with pytest.raises(DataError, match="trained on images"):
         held(pictures(2, 3, 16))
 
@@ -357,7 +358,7 @@ def test_ones_own_mistakes_are_said_in_one_line(name, tmp_path):
 
 
 def test_an_unknown_name_lists_what_there_is():
-    with pytest.raises(UsageError, match="Did you mean 'inception'.*efficientnet-lite0"):
+    with pytest.raises(UsageError, match="Did you mean 'inception'.*efficientnet-lite0.*random"):
         find("inceptoin")
 
 
@@ -386,10 +387,25 @@ def test_unfit_images_are_refused_in_one_line(images, error, says):
     assert "\n" not in str(caught.value)
 
 
+def test_features_are_taken_without_tf32_and_what_was_set_comes_back(monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
+    eyes = Means()
+    monkeypatch.setattr(Means, "__call__", lambda self, x: seen.append(flags()) or x.float().mean((2, 3)))
+    flags = lambda: (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)  # noqa: E731
+    before = flags()
+    extract(eyes, pictures(3), batch=2)
+    assert seen == [(False, False)] * 2 and flags() == before and before[1]
+
+
+def test_random_features_are_found_by_name_like_all_others():
+    assert find("random").name == "random" and extract(find("random"), pictures()).shape == (6, 480)
+
+
 def test_samples_become_bytes_as_published_code_has_them():
     x = torch.tensor([-1.0, -0.999, 0.0, 0.5, 1.0]).view(1, 1, 1, 5)
     assert to_uint8(x).flatten().tolist() == [0, 0, 128, 191, 255]
-    with pytest.raises(DataError, match="1 of 2 samples"):
+    with pytest.raises(DataError, match="the model draws values that are not finite: 1 of 2 images"):
         to_uint8(torch.stack([torch.zeros(1, 2, 2), torch.full((1, 2, 2), torch.inf)]))
 
 

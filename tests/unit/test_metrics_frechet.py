@@ -5,7 +5,6 @@ import torch
 
 from ganforge.core.errors import DataError
 from ganforge.metrics.frechet import frechet_distance, from_moments
-from ganforge.metrics.intra import intra_frechet
 from ganforge.metrics.moments import Moments, gram
 
 
@@ -67,23 +66,6 @@ def test_small_samples_read_as_distance():
     draw = torch.Generator().manual_seed(3)
     small, large = (frechet_distance(*torch.randn(2, n, 20, generator=draw)) for n in (100, 1000))
     assert 5 < small / large < 20
-
-
-def test_a_class_that_is_wrong_shows_in_its_class_only():
-    draw = torch.Generator().manual_seed(4)
-    x, labels = torch.randn(300, 4, generator=draw), torch.arange(300) % 3
-    y = x + 5 * (labels == 1)[:, None]
-    found = intra_frechet(x, labels, y, labels)
-    assert list(found) == [0, 1, 2]
-    assert found[0] < 1e-6 and found[2] < 1e-6 and found[1] == pytest.approx(100, rel=1e-5)
-
-
-def test_intra_names_the_class_that_is_missing():
-    x = torch.randn(6, 2)
-    with pytest.raises(DataError, match="class 1 has 3 and 1 .2 of 3"):
-        intra_frechet(x, torch.tensor([0, 0, 0, 1, 1, 1]), x, torch.tensor([0, 0, 1, 2, 2, 2]))
-    with pytest.raises(DataError, match="one label a row"):
-        intra_frechet(x, torch.zeros(5), x, torch.zeros(6))
 
 
 @pytest.mark.parametrize(

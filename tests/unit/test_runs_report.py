@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ganforge.core.guard.verdict import ADVICE
 from ganforge.runs import report
 from ganforge.runs.grid import grid, save_png
 
@@ -143,6 +144,15 @@ def test_status_says_how_far_it_came(folder, seen, said):
     text = read(folder).text
     assert said in text and f"{seen:,} images in 2 minutes" in text
     assert ("gan resume runs/photos-001 continues" in text) == (seen == 500)
+
+
+def test_the_guards_last_word_stands_there_with_its_advice_unless_all_is_well(folder):
+    lines = [{"seen": 250, "health": "stalled"}, {"seen": 500, "health": "saturated"}, {"seen": 510}]
+    for count, said in ((1, "stalled"), (3, "saturated")):
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines[:count]))
+        assert f"Health: {said}. {ADVICE[said]}" in read(folder).text
+    (folder / "metrics.jsonl").write_text(json.dumps({"seen": 500, "health": "learning"}) + "\n")
+    assert "Health:" not in read(folder).text
 
 
 def test_minutes_and_measured_speed_stand_in_for_missing_examples(folder):

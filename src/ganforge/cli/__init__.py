@@ -24,7 +24,7 @@ VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0 ok, 2 usage, 3 data, 4 diverged, 5 storage, 6 checkpoint, 130 Ctrl-C, 143 SIGTERM."""
+    """Run one command and exit: 0 ok, 2 usage, 3 data, 4 diverged, 5 storage or memory, 6 checkpoint, 130 Ctrl-C, 143 SIGTERM."""
     arguments = [*(sys.argv[1:] if argv is None else argv)]  # `list` is a module of ours here, once `gan list` was called
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
@@ -68,7 +68,7 @@ def overview() -> str:
     width = max(len(f"{verb} {form}") for verb, (form, _) in VERBS.items())
     lines = [f"  gan {f'{verb} {form}':{width}}  {text}" for verb, (form, text) in VERBS.items()]
     return (
-        "Train, judge, use and ship generative adversarial networks on your own data.\n\n"
+        "Train, judge and use generative adversarial networks on your own data.\n\n"
         + "\n".join(lines)
         + "\n\nStart:  gan train photos/          any folder of images; nothing else is needed\n"
         "        gan train fashion-small --minutes 5\n"

@@ -26,10 +26,12 @@ def compare(
 ) -> int:
     """Put runs side by side: one table of numbers of one protocol, and one picture of the same seeds.
 
+    Without options on what to measure, evaluations of one protocol that all the runs hold of their models as they are now are taken.
+
     Args:
         runs: Two or more run folders.
         data: What to compare them with. Empty: what each was trained on, which must be the same.
-        metrics: Any of fid,kid,is,pr,prdc,mind. Empty: all that the features and the number of images allow.
+        metrics: Any of fid,kid,is,pr,prdc,mind. Empty: all but is, as far as the number of images allows.
         samples: Images a side. 0: as many as the reference has, at most 10,000.
         features: As in `gan evaluate`.
         weights: A file with the weights of the features, where you have your own.

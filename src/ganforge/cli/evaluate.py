@@ -31,7 +31,7 @@ def evaluate(
     Args:
         subject: A run, a copy of its best/ folder, or images: a folder, an archive, a built-in set.
         data: What to compare with. Empty: what the run was trained on, its held-out part first.
-        metrics: Any of fid,kid,is,pr,prdc,mind. Empty: all that the features and the number of images allow.
+        metrics: Any of fid,kid,is,pr,prdc,mind. Empty: all but is, as far as the number of images allows.
         samples: Images a side. 0: as many as the reference has, at most 10,000.
         features: auto, inception, clean, efficientnet-lite0, vgg16, classifier, dinov2, clip, random, or FILE.py:NAME. auto: inception,
             else what is at hand.
@@ -61,5 +61,6 @@ def evaluate(
     )
     sys.stdout.write(found.table())
     if found.saved:
-        sys.stdout.write(f"saved     {found.saved}, nearest training images: {found.saved.with_name(found.saved.stem + '-nearest.png')}\n")
+        picture = found.saved.with_name(f"{found.saved.stem}-nearest.png")
+        sys.stdout.write(f"saved     {found.saved}{f', nearest training images: {picture}' if picture.is_file() else ''}\n")
     return 0

@@ -26,37 +26,44 @@ class Fault(NamedTuple):
 
 
 class Finite:
-    """Looks at steps in order. On a GPU their numbers travel to the CPU beside the computation, and are read once they are there."""
+    """Looks at the steps of one method, in order.
 
-    def __init__(self) -> None:
-        self._waiting: deque[tuple[int, list[str], int, Tensor, torch.cuda.Event | None]] = deque()
+    With CUDA their numbers travel to the CPU beside the computation, and are read once they are there. From other devices they are
+    fetched only when somebody waits, because fetching is waiting.
+    """
+
+    def __init__(self, method: nn.Module) -> None:
+        self._names, self._weights = zip(*((n, p) for n, p in method.named_parameters() if p.numel()), strict=True)
+        self._waiting: deque[tuple[int, list[str], Tensor, torch.cuda.Event | None]] = deque()
         self._healthy: dict[str, float] = {}
 
     @torch.no_grad()
-    def note(self, step: int, numbers: Mapping[str, Tensor], method: nn.Module) -> None:
+    def note(self, step: int, numbers: Mapping[str, Tensor]) -> None:
         """Remember a step's logged scalars, and the norm of each weight after it. In fp32 a weight beyond 1e19 counts as infinite."""
-        names, weights = zip(*((n, p) for n, p in method.named_parameters() if p.numel()), strict=True)
-        norms = torch._foreach_norm(weights)
+        norms = torch._foreach_norm(self._weights)
         values = torch.stack([*numbers.values(), *(norm.float() for norm in norms)]).float()
         event = None
         if values.is_cuda:
             values = torch.empty(values.shape, pin_memory=True).copy_(values, non_blocking=True)
             event = torch.cuda.Event()
             event.record()
-        self._waiting.append((step, [*numbers, *(f"the weight {name}" for name in names)], len(numbers), values.cpu(), event))
+        self._waiting.append((step, [*numbers], values, event))
 
     def fault(self, wait: bool) -> Fault | None:
         """The first fault among the steps whose numbers have arrived; `wait`: among all of them."""
         while self._waiting:
-            step, names, logged, values, event = self._waiting[0]
-            if event and not event.query():
-                if not wait:
-                    return None
+            step, logged, values, event = self._waiting[0]
+            there = event.query() if event else values.device.type == "cpu"
+            if not (there or wait):
+                return None
+            if event:
                 event.synchronize()
             self._waiting.popleft()
-            if not bool(values.isfinite().all()):
-                return Fault(step, tuple(n for n, v in zip(names, values.tolist(), strict=True) if not math.isfinite(v)), self._healthy)
-            self._healthy = dict(zip(names[:logged], values[:logged].tolist(), strict=True))
+            found = values.tolist()
+            if not all(map(math.isfinite, found)):
+                names = [*logged, *(f"the weight {name}" for name in self._names)]
+                return Fault(step, tuple(n for n, v in zip(names, found, strict=True) if not math.isfinite(v)), self._healthy)
+            self._healthy = dict(zip(logged, found, strict=False))
         return None
 
 

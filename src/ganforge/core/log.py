@@ -34,6 +34,6 @@ class Meter:
         """What was gathered so far, for a checkpoint between two readings: name -> (steps,)."""
         return {f"meter/{key}": torch.stack(values) for key, values in self._values.items()}
 
-    def add_all(self, gathered: Mapping[str, Tensor]) -> None:
-        """Take back what `tensors` gave."""
-        self._values = {key: list(values.unbind()) for key, values in gathered.items()}
+    def add_all(self, gathered: Mapping[str, Tensor], device: torch.device) -> None:
+        """Take back what `tensors` gave, to the `device` where more will come from."""
+        self._values = {key: list(values.to(device).unbind()) for key, values in gathered.items()}

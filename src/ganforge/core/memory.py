@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .ema import Average
 from .engine import iterate, seed_step
-from .method import Batch, Method, Progress
+from .method import ROUND, Batch, Method, Progress
 from .run import Run
 
 WORKSPACE = 150_000_000
@@ -60,7 +60,7 @@ def _bytes(tensors: list[Tensor]) -> int:
 
 
 def _kept(method: Method, batch: Batch) -> int:
-    """The most bytes that one step keeps at a time for its ways back."""
+    """The most bytes that a step keeps at a time for its ways back, over steps until every player has moved."""
     own = {p.untyped_storage().data_ptr() for p in method.parameters()}
     counts: Counter[int] = Counter()
     now = most = 0
@@ -82,7 +82,11 @@ def _kept(method: Method, batch: Batch) -> int:
 
     with torch.random.fork_rng(devices=[]), torch.autograd.graph.saved_tensors_hooks(Held, lambda held: held.tensor):
         seed_step(0, 0, 0)
-        iterate(method, [batch], Progress(0, 0, 1))
+        still = {f"{player.name}/loss" for player in method.players}
+        for step in range(ROUND):
+            still -= iterate(method, [batch], Progress(step, 0, 1)).keys()
+            if not still:
+                break
     return most
 
 

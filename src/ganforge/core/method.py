@@ -14,6 +14,10 @@ Batch = Mapping[str, Tensor]
 """Named tensors whose first axis runs over examples, e.g. {"x": (n, 3, 64, 64), "y": (n,)}."""
 
 
+ROUND = 16
+"""Steps within which every player has had its turn: critics may move several times before their generator does."""
+
+
 class Progress(NamedTuple):
     """Where training stands. `seen` and `total` count real examples over all processes."""
 
@@ -25,6 +29,11 @@ class Progress(NamedTuple):
     def fraction(self) -> float:
         """How much of the planned budget is spent, in [0, 1]: the clock of every schedule."""
         return min(1.0, self.seen / self.total) if self.total else 0.0
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run, known once one is done. Raises ZeroDivisionError before that."""
+        return -(-self.total // (self.seen // self.step))
 
 
 Schedule = Callable[[Progress], float]

@@ -51,7 +51,7 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
     dist.all_reduce(flat)
     flat /= world()[1]
     for p, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-        p.grad = part.view(p.shape)
+        p.grad = torch.empty_like(p).copy_(part.view(p.shape))  # strided as p is: fused optimisers walk over raw memory
 
 
 def share(module: nn.Module) -> None:

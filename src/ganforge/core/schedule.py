@@ -17,6 +17,11 @@ def linear(start: float, end: float) -> Schedule:
     return lambda now: start + (end - start) * now.fraction
 
 
+def evenly(now: Progress, times: int) -> bool:
+    """True after `times` steps of a run that are spread evenly, its last one among them; after every step of a shorter run."""
+    return now.step * times // now.steps != (now.step - 1) * times // now.steps
+
+
 def value(scheduled: float | Schedule, now: Progress) -> float:
     """A number that may be a schedule, at this moment."""
     return scheduled(now) if callable(scheduled) else scheduled

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,12 +19,13 @@ from .finite import Fault, Finite, not_finite
 from .log import Meter
 from .method import Batch, Method, Progress
 from .run import Run
+from .schedule import evenly
 
 TICKS = 200
 """How often numbers are read during a run; a fixed share of the budget, so that the history does not depend on the clock."""
 
 STOP_EVERY = 16
-"""Steps between the votes of several processes on whether to stop."""
+"""Steps between looks at the clock for a checkpoint, and between the votes of several processes on whether to stop."""
 
 RETRIES, PAUSE = 3, 20.0
 """A checkpoint that a full disk refused is tried so often again, after so many seconds, then twice as many, ..."""
@@ -79,40 +79,40 @@ def train(
     `folder`. Raises DivergedError once a loss or weight is known not to be finite, before any checkpoint or picture of it.
     """
     rank, world = parallel.world()
-    average, meter, finite = Average(method.exports, run.ema), Meter(), Finite()
-    before = _resume(folder, method, average, meter, restarts)
+    average, meter, finite = Average(method.exports, run.ema), Meter(), Finite(method)
+    before = _resume(folder, method, average, meter, device, restarts)
     step, restarts, accumulate = before.step, max(restarts, before.restarts), max(run.accumulate, before.accumulate)
     saver = _Saver(folder, run.save_minutes, {**(facts or {}), "restarts": restarts, "accumulate": accumulate})
-    began = time.monotonic()
-    total_steps = math.ceil(run.examples / run.batch)
-    seed, caution = moved_on(run.seed, restarts), 0.5**restarts
+    seed, caution, began = moved_on(run.seed, restarts), 0.5**restarts, time.monotonic()
     batches = data.batches(run.batch, seed=seed, start=step, rank=rank, world=world, device=str(device))
     now = Progress(step, step * run.batch, run.examples)
     if step and watcher:  # a kill between a checkpoint and what is made from it leaves the latter old or missing
         watcher.saved(Tick(now, {}, before.seconds, average))
-    while step < total_steps:
+    while now.seen < now.total:
         seed_step(seed, rank, step)
         numbers = iterate(method, micro_batches(next(batches), accumulate), now, autocast=DTYPES[run.precision], caution=caution)
         step += 1
         now = Progress(step, step * run.batch, run.examples)
         average.update(now, run.batch)
         meter.add(numbers)
-        finite.note(step, numbers, method)
+        finite.note(step, numbers)
 
-        due, vote = is_tick(step, total_steps), world == 1 or step % STOP_EVERY == 0
-        last = step == total_steps or (vote and parallel.any_process(stop()))
-        if due or last or vote:
-            _agree(finite.fault(wait=due or last or world > 1), now, restarts)
+        clock = step % STOP_EVERY == 0
+        due, vote = evenly(now, TICKS), clock or world == 1
+        last = now.seen >= now.total or (vote and parallel.any_process(stop()))
+        save = last or ((due or clock) and parallel.any_process(saver.due()))
+        if due or save or vote:
+            _agree(finite.fault(wait=due or save or world > 1), now, restarts)
         if watcher:
             watcher.step(now)
-        if not (due or last):
+        if not (due or save):
             continue
         tick = Tick(now, meter.read(), before.seconds + time.monotonic() - began, average)
         if due:
             meter.clear()
             if watcher:
                 watcher.tick(tick)
-        if last or parallel.any_process(saver.due()):
+        if save:
             _agree(Fault(step, wrong, dict(tick.numbers)) if (wrong := not_finite(method, average)) else None, now, restarts)
             if saver.save(method, average, meter, tick, last) and watcher:
                 watcher.saved(tick)
@@ -131,7 +131,7 @@ class _Before(NamedTuple):
     accumulate: int = 1
 
 
-def _resume(folder: Path, method: Method, average: Average, meter: Meter, restarts: int) -> _Before:
+def _resume(folder: Path, method: Method, average: Average, meter: Meter, device: torch.device, restarts: int) -> _Before:
     """Put everything back as the newest checkpoint has it; the second restart from one takes the one before it, if there is one."""
     most = 16.0 * sum(t.numel() * t.element_size() for t in method.state_dict().values())  # averages, moments, and to spare
     found = checkpoint.read(folder, most=most)
@@ -144,7 +144,7 @@ def _resume(folder: Path, method: Method, average: Average, meter: Meter, restar
         return _Before()
     tensors, state = found
     checkpoint.restore(method, average, tensors, state)
-    meter.add_all({key.removeprefix("meter/"): value for key, value in tensors.items() if key.startswith("meter/")})
+    meter.add_all({key.removeprefix("meter/"): value for key, value in tensors.items() if key.startswith("meter/")}, device)
     try:
         return _Before(int(state["step"]), float(state["seconds"]), int(state.get("restarts", 0)), int(state.get("accumulate", 1)))
     except (KeyError, TypeError, ValueError) as error:
@@ -177,11 +177,6 @@ class _Saver:
             return False
         self.failures = 0
         return True
-
-
-def is_tick(step: int, total_steps: int) -> bool:
-    """True for TICKS evenly spread steps of a run, the last one among them."""
-    return step * TICKS // total_steps != (step - 1) * TICKS // total_steps
 
 
 def micro_batches(batch: Batch, parts: int) -> list[Batch]:

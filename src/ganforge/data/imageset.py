@@ -33,6 +33,8 @@ class ImageSet:
     """JSON-able: files, usable, skipped, reasons, modes, sizes, class_counts, duplicates, notes and more."""
     held_out: ImageSet | None = None
     """The test part, treated alike but never varied, where the source has one."""
+    _near: dict[torch.device, Tensor] = field(default_factory=dict, init=False, repr=False)
+    """The images on a GPU with room for them, sent there once for all streams of batches."""
 
     @property
     def spec(self) -> DataSpec:
@@ -71,20 +73,28 @@ class ImageSet:
 
     def _stream(self, size: int, seed: int, start: int, mine: slice, device: torch.device) -> Iterator[dict[str, Tensor]]:
         order = Order(len(self.images), seed)
-        near = device.type != "cpu" and _room(self.images.numel(), device)
-        images = self.images.to(device) if near else self.images
+        images = self._on(device)
         labels = None if self.labels is None else self.labels.to(device)
         step = start
         while True:
             rows = order.positions(step * size + mine.start, mine.stop - mine.start)
             flips, shifts = variation(size, seed, step, self.flip, self.crop)
-            x = images[rows.to(images.device)].to(device)
-            x = varied(x, None if flips is None else flips[mine].to(device), None if shifts is None else shifts[mine].to(device))
+            x = _sent(images[_sent(rows, images.device)], device)
+            x = varied(x, None if flips is None else _sent(flips[mine], device), None if shifts is None else _sent(shifts[mine], device))
             batch = {"x": x.float().div_(127.5).sub_(1)}
             if labels is not None:
-                batch["y"] = labels[rows.to(device)]
+                batch["y"] = labels[_sent(rows, device)]
             yield batch
             step += 1
+
+    def _on(self, device: torch.device) -> Tensor:
+        """The images on the device if it is a GPU with room for them, else where they are."""
+        device = torch.empty(0, device=device).device  # cuda is the same as cuda:0
+        if device not in self._near:
+            if not _room(self.images.numel(), device):
+                return self.images
+            self._near[device] = self.images.to(device)
+        return self._near[device]
 
 
 class Order:
@@ -144,6 +154,13 @@ def varied(x: Tensor, flips: Tensor | None, shifts: Tensor | None) -> Tensor:
 def _reflected(index: Tensor, side: int) -> Tensor:
     index = index.abs()
     return torch.where(index >= side, 2 * (side - 1) - index, index)
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device. To a GPU it goes from pinned memory, so that nothing waits for its arrival."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _room(size: int, device: torch.device) -> bool:

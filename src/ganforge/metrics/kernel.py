@@ -15,7 +15,7 @@ def kernel_distance(a: Tensor, b: Tensor, *, subsets: int = 100, size: int = 100
         mean over i != j of k(a_i, a_j) + the same of b - 2 * mean of k(a_i, b_j),   k(x, y) = (x . y / d + 1)^3
 
     (Binkowski et al., 2018, arXiv:1801.01401, sec. 4; papers print it times 1000). It is KID on the features of the 2015
-    Inception network, KD-<features> on others. Unbiased at every size: 0 on average for two draws of one distribution, so
+    Inception network, KID-<features> on others. Unbiased at every size: 0 on average for two draws of one distribution, so
     values slightly below 0 are right, and small samples widen the error bar but do not shift the mean.
 
     The standard deviation is that of one estimate from `size` rows a side; the mean over subsets is surer than that. Where a side

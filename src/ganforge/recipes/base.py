@@ -1,6 +1,7 @@
 """What all recipes of one generator against one discriminator have in common: the options, and how they become a method.
 
-A recipe is a subclass with other defaults. Every option works in every recipe, so that methods can be mixed.
+A recipe is a subclass with other defaults. Every recipe takes every option, so that methods can be mixed; the few
+combinations that make no sense are refused.
 """
 
 from __future__ import annotations

@@ -14,6 +14,11 @@ from .live import EVERY, duration
 WIDTH = 24
 
 
+def tell(line: str) -> None:
+    """One line on the same stream."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(line))
+
+
 class Bar:
     """`with Bar("features", 10_000) as bar: bar(256)`: 256 of them are done. On a terminal it is gone when the work is done."""
 

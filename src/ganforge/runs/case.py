@@ -16,6 +16,9 @@ from .sides import Side, Stored, data_of, drawn_like, is_model
 
 MOST = 10_000
 """Images a side unless more are asked for."""
+ENOUGH, LEAST = 500, 100
+"""Held-out images are the reference if there are this many, or if they are at least `LEAST` and a tenth of the training images. Fewer say
+less than the training images do, even though the model has seen those."""
 
 
 @dataclass
@@ -28,7 +31,7 @@ class Case:
     other: ImageSet | None
     """Real images that are not in `real`, as many where there are so many; the training part, where the reference is held out."""
     split: str
-    """"held-out" or "all": which part of the data `real` comes from."""
+    """"held-out", "training part" or "all": which part of the data `real` comes from."""
     train: ImageSet
     """What copies are looked for in."""
     whole: ImageSet
@@ -37,6 +40,8 @@ class Case:
     """The data in words."""
     fingerprint: str
     notes: tuple[str, ...] = ()
+    classes: str = ""
+    """How the classes of a model were chosen, in words."""
     model: Mapping[str, Any] | None = None
 
     @property
@@ -55,19 +60,22 @@ def resolve(subject: Path, data: str, samples: int, size: str, seed: int, code: 
             raise UsageError("--size is for folders of images; a model has its size, and the data is brought to it.")
         model = load(subject, code=code, device=device)
         whole, said = data_of(model, data, subject, code)
-        real, other, split, count = _parts(whole, samples, seed)
-        drawn, notes = drawn_like(str(subject), model, whole, samples or count, seed)
+        real, other, split, count, small = _parts(whole, samples, seed)
+        drawn, classes, notes = drawn_like(str(subject), model, whole, samples or count, seed)
         facts = {str(key): model.facts[key] for key in ("sha256", "seen") if key in model.facts}
-        return Case(drawn, real, other, split, _train(other, split, real), whole, said, _reference(whole).fingerprint, tuple(notes), facts)
+        told = (*notes, *small, *_skipped(whole, said))
+        fingerprint = _reference(whole).fingerprint
+        return Case(drawn, real, other, split, _train(other, split, real), whole, said, fingerprint, told, classes, facts)
     if not data:
         what = "is not a run or a model, so say what to compare it with" if subject.exists() else "does not exist"
         raise UsageError(f"{subject} {what}: gan evaluate {subject} --data FOLDER")
     one, whole = (_folder(str(path), size) for path in (subject, data))
     if not size:
         sets.check_shapes(one, whole, str(subject), data)
-    real, other, split, count = _parts(whole, samples, seed)
+    real, other, split, count, small = _parts(whole, samples, seed)
     judged = Stored(str(subject), sets.subset(one, samples or count, seed))
-    note = (f"{subject} has {len(one):,} images, fewer than the {samples:,} asked for",) if len(one) < samples else ()
+    note: tuple[str, ...] = (f"{subject} has {len(one):,} images, fewer than the {samples:,} asked for",) if len(one) < samples else ()
+    note += (*small, *_skipped(one, str(subject)), *_skipped(whole, data))
     return Case(judged, real, other, split, _train(other, split, real), whole, data, _reference(whole).fingerprint, note)
 
 
@@ -78,19 +86,30 @@ def _folder(path: str, size: str) -> ImageSet:
 
 
 def _reference(whole: ImageSet) -> ImageSet:
-    return whole.held_out or whole
+    held = len(whole.held_out) if whole.held_out else 0
+    enough = held >= ENOUGH or held >= max(LEAST, len(whole) / 10)
+    return whole.held_out if whole.held_out and enough else whole
 
 
-def _parts(whole: ImageSet, samples: int, seed: int) -> tuple[ImageSet, ImageSet | None, str, int]:
-    """Reference, other real images, the split's name, and how many images a side by default."""
+def _skipped(images: ImageSet, path: str) -> tuple[str, ...]:
+    """A note on files that could not be used."""
+    lost = len(images.report.get("skipped", ()))
+    return (f"{lost:,} of {images.report['files']:,} files of {path} could not be used",) if lost else ()
+
+
+def _parts(whole: ImageSet, samples: int, seed: int) -> tuple[ImageSet, ImageSet | None, str, int, tuple[str, ...]]:
+    """Reference, other real images, the split's name, how many images a side by default, and a note on a held-out part too small."""
     reference = _reference(whole)
     if len(reference) < 2:
         raise DataError(f"the reference has {len(reference)} images; a distance needs at least 2, a sound one 10 and more.")
     count = samples or min(MOST, len(reference))
-    if whole.held_out:
-        return sets.subset(reference, count, seed), sets.subset(whole, count, seed), "held-out", count
+    if whole.held_out and reference is whole.held_out:
+        return sets.subset(reference, count, seed), sets.subset(whole, count, seed), "held-out", count, ()
     real, other = sets.disjoint(reference, count, seed)
-    return real, other, "all", count
+    if not whole.held_out:
+        return real, other, "all", count, ()
+    small = f"the held-out part has {len(whole.held_out):,} images, too few for a reference, so the training part is the reference"
+    return real, other, "training part", count, (small,)
 
 
 def _train(other: ImageSet | None, split: str, real: ImageSet) -> ImageSet:

@@ -16,6 +16,7 @@ from ..core.errors import CheckpointError, UsageError
 from ..metrics.protocol import Evaluation, columns, differences, shown
 from .evaluate import evaluate
 from .evaluations import read_all
+from .eyes import Judging
 from .folder import open_run
 from .grid import grid, save_png
 from .live import duration
@@ -59,7 +60,7 @@ def compare(
     *,
     metrics: str | Sequence[str] = "",
     samples: int = 0,
-    features: str = "auto",
+    features: Judging = "auto",
     weights: str = "",
     seed: int = 0,
     out: str | Path = "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..core.errors import DataError, UsageError
+from ..core.errors import DataError, GanforgeError, UsageError
 from ..core.machine import pick_device
 from ..data.imageset import ImageSet
 from ..data.source import cache_folder
@@ -20,13 +21,16 @@ from ..metrics.measure import Measured
 from ..metrics.memorisation import Memorisation, memorisation
 from ..metrics.protocol import Evaluation
 from . import copies, evaluations, report
-from .bar import Bar
+from .bar import Bar, tell
 from .case import Case, resolve
-from .eyes import Logits, choose
-from .sides import CHUNK, Side
+from .eyes import INSTEAD, Judging, Logits, choose, typed
+from .live import duration
+from .sides import CHUNK, Drawn, Side
 
-Found = tuple[Evaluation, Memorisation]
+Found = tuple[Evaluation, Memorisation | None]
 Compare = Callable[[Tensor, Tensor, Sequence[str]], Measured]
+LONG = 60
+"""Seconds of work from which on an estimate is told before it begins."""
 INTRA = ("fid", "kid")
 """What is measured class by class."""
 
@@ -37,7 +41,7 @@ def evaluate(
     *,
     metrics: str | Sequence[str] = "",
     samples: int = 0,
-    features: str = "auto",
+    features: Judging = "auto",
     weights: str = "",
     size: str = "",
     per_class: bool = False,
@@ -52,44 +56,90 @@ def evaluate(
     with; a run is compared with its own training data by default. Where the data has a held-out part that is the reference, and
     the training part is measured, too. metrics: names of `measure.METRICS`, as a list or 'fid,kid'; '' takes all that suit the number
     of images. samples: images a side; 0: as many as the reference has, at most 10,000. features: a name of `metrics.features.find`,
-    or auto. The result is written to evaluations/ of the run, or to `out`; with neither it is only returned.
+    or auto; or Features, a module or a function of samples (n, c, h, w) in [-1, 1] that gives (n, f).
+    The result is written to evaluations/ of the run, or to `out`; with neither it is only returned.
 
     Raises UsageError for unknown names, DataError for images of which no sound number can be made.
     """
     if samples < 0 or not 0 <= seed < 2**31:
         raise UsageError(f"--samples must be 0 or more and --seed from 0 to 2^31 - 1; got {samples} and {seed}.")
     path, names = Path(subject).expanduser(), measure.parse(metrics or measure.DEFAULT)
-    with torch.random.fork_rng(devices=[]):
-        case = resolve(path, str(data), samples, size, seed, code, pick_device(device))
+    where = torch.device(pick_device(device))
+    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
+        case = resolve(path, str(data), samples, size, seed, code, str(where))
         if not metrics:
-            names = tuple(n for n in names if measure.METRICS[n].least <= case.count) or ("kid",)
+            names, dropped = _sound(names, case.count)
+            case.notes += dropped
         names = measure.fitting(names, case.count, case.smaller)
-        eyes, told = choose(features, weights, code, pick_device(device), case.whole)
-        logits = Logits(eyes, weights, pick_device(device)) if "is" in names else None
+        eyes, told = choose(features, weights, (*code, *typed(features)), str(where), case.whole)
+        logits = Logits(eyes, weights, str(where)) if "is" in names else None
+        _foretell(eyes, case)
         found, copied = _evaluate(case, eyes, logits, names, seed, per_class)
         found = replace(found, notes=(*told, *case.notes, *found.notes))
         folder = Path(out) if out else path / "evaluations" if (path / "recipe.json").is_file() else None
-        found = evaluations.write(found, folder, copies.picture(case, copied) if folder else None)
+        found = evaluations.write(found, folder, copies.picture(case, copied) if folder and copied else None)
     if found.saved and found.saved.parent == path / "evaluations":
         report.write(path)
     return found
 
 
+def _sound(names: Sequence[str], count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The metrics that `count` images suffice for, KID if there are none, and a note that names the others."""
+    kept = tuple(name for name in names if measure.METRICS[name].least <= count) or ("kid",)
+    lacking = [f"{name.upper()} (from {measure.METRICS[name].least})" for name in names if name not in kept]
+    return kept, (f"left out for {count:,} images a side: {', '.join(lacking)}",) if lacking else ()
+
+
+def _foretell(eyes: Features, case: Case) -> None:
+    """Say how long it will take, and what would be quicker, where it is long: guessed from the features of a few images."""
+    some = case.real.images[:32]
+    extract(eyes, some[:2])  # warm up
+    began = time.monotonic()
+    extract(eyes, some)
+    count = case.judged.count + len(case.real) + (len(case.other) if case.other is not None else 0)
+    seconds = (time.monotonic() - began) * count / len(some)
+    if seconds >= LONG:
+        quicker = "--samples 1000" + ("" if eyes.name in ("random", *INSTEAD) else f" or --features {INSTEAD[0]}")
+        tell(f"features {eyes.name} of {count:,} images will take about {duration(seconds)}; quicker: {quicker}")
+
+
 def _evaluate(case: Case, eyes: Features, logits: Logits | None, names: Sequence[str], seed: int, per_class: bool) -> Found:
+    notes = _cautions(case, eyes, names)
+
     def compare(a: Tensor, b: Tensor, which: Sequence[str]) -> Measured:
-        return measure.measure(a, b, which, features=eyes, seed=seed)
+        """Of several metrics, one that fails is a note; one that was asked for alone is an error."""
+        done: Measured = {}
+        for name in which:
+            try:
+                done |= measure.measure(a, b, (name,), features=eyes, seed=seed)
+            except GanforgeError as error:
+                if len(names) == 1:
+                    raise
+                notes.append(f"no {name.upper()}: {error}")
+        return done
 
     real = _real(eyes, case.real, f"the reference in {case.data}")
     other = _real(eyes, case.other, f"the other part of {case.data}") if case.other is not None else None
+    torch.manual_seed(seed)  # for generators that draw noise of their own
     fake, *classes = rows_of([eyes, logits] if logits else [eyes], case.judged)
     held_out = case.split == "held-out" and other is not None
     low, high, floor_of = _floor_sets(real, other, case.split, seed)
-    scores, floor = compare(fake, real, names), compare(low, high, names)
+    scores = compare(fake, real, names)
+    floor = compare(low, high, [name for name in names if measure.METRICS[name].least <= len(low)])
     if logits:
         scores |= measure.inception(classes[0], logits, seed)
         floor |= measure.inception(_real(logits, case.real, f"the reference in {case.data}"), logits, seed)
     against_training = compare(fake, other, names) if held_out and other is not None else {}
-    copied = memorisation(fake, other, real) if held_out and other is not None else memorisation(fake, real, other)
+    copied: Memorisation | None = None
+    try:
+        copied = memorisation(fake, other, real) if held_out and other is not None else memorisation(fake, real, other)
+    except GanforgeError as error:
+        notes.append(f"copies were not looked for: {error}")
+    by_class = _classes(case, fake, real, compare, names) if per_class else {}
+    if per_class and isinstance(case.judged, Drawn) and case.judged.ignores_classes():
+        notes.append("the generator draws the same image whichever class is asked for: the numbers by class are those of no class")
+    if not scores:
+        raise DataError(f"none of {', '.join(names)} could be computed. {notes[-1]}")
     found = Evaluation(
         subject=case.judged.name,
         values={name: score.value for name, score in scores.items()},
@@ -98,9 +148,9 @@ def _evaluate(case: Case, eyes: Features, logits: Logits | None, names: Sequence
         floor_of=floor_of,
         settings=settings(case, eyes, names, seed),
         training={name: score.value for name, score in against_training.items()},
-        per_class=_classes(case, fake, real, compare, names) if per_class else {},
-        memorisation={**copies.numbers(copied), "training images searched": float(len(case.train))},
-        notes=_cautions(case, eyes, names),
+        per_class=by_class,
+        memorisation={**copies.numbers(copied), "training images searched": float(len(case.train))} if copied else {},
+        notes=tuple(dict.fromkeys(notes)),
         model=case.model or {},
     )
     return found, copied
@@ -128,7 +178,8 @@ def _real(eyes: Features, images: ImageSet, whose: str) -> Tensor:
 def _floor_sets(real: Tensor, other: Tensor | None, split: str, seed: int) -> tuple[Tensor, Tensor, str]:
     if other is not None:
         what = "training against held-out images" if split == "held-out" else "two disjoint parts of the data"
-        return other, real, f"{what}, {len(other):,} and {len(real):,}"
+        only = "; the column on training data has none of its own" if split == "held-out" else ""
+        return other, real, f"{what}, {len(other):,} and {len(real):,}{only}"
     order = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
     half = len(real) // 2
     what = f"two disjoint halves of the data, {half:,} each: fewer than judged, so all but KID lie higher here"
@@ -138,16 +189,16 @@ def _floor_sets(real: Tensor, other: Tensor | None, split: str, seed: int) -> tu
 def settings(case: Case, eyes: Features, names: Sequence[str], seed: int) -> dict[str, str]:
     """Everything that decides the numbers, in words, in the order in which it is quoted."""
     shape = case.real.images.shape
-    proportions = "as in the data" if case.judged.labels is not None and case.model is not None else ""
     return {
         "features": f"{eyes.name} ({', '.join(f'{key} {value}' for key, value in eyes.facts.items())})",
         "judged": f"{case.judged.count:,} images",
         "real": f"{len(case.real):,} images",
-        "data": f"{case.data} ({case.fingerprint[:8]})",
+        "training": f"{len(case.other):,} images" if case.split == "held-out" and case.other is not None else "",
+        "data": f"{Path(case.data).absolute().name} ({case.fingerprint[:8]})",
         "split": case.split,
         "size": f"{shape[3]}x{shape[2]}x{shape[1]}",
-        "classes": proportions,
-        "metrics": ", ".join(how for name in names if (how := measure.METRICS[name].how)),
+        "classes": case.classes,
+        "metrics": ", ".join(how for name in names if (how := measure.METRICS[name].how(case.judged.count, len(case.real)))),
         "seed": str(seed),
         "ganforge": __version__,
     }
@@ -161,17 +212,18 @@ def _classes(case: Case, fake: Tensor, real: Tensor, compare: Compare, names: Se
         side = "the data has" if theirs is None else "the judged images have"
         raise DataError(f"--per-class needs classes on both sides, and {side} none that fit.")
     found: dict[str, Mapping[str, float]] = {}
+    if set(case.judged.names) != set(case.real.names):
+        apart = sorted(set(case.judged.names) ^ set(case.real.names))
+        raise DataError(f"--per-class needs the same classes on both sides; only one side has {', '.join(apart[:10])}.")
     for number, kind in enumerate(case.real.names):
-        a, b = fake[ours == number], real[theirs == number]
+        a, b = fake[ours == case.judged.names.index(kind)], real[theirs == number]
         fitting = [name for name in which if measure.METRICS[name].least <= min(len(a), len(b))]
         found[kind] = {name: score.value for name, score in compare(a, b, fitting).items()}
     return found
 
 
-def _cautions(case: Case, eyes: Features, names: Sequence[str]) -> tuple[str, ...]:
+def _cautions(case: Case, eyes: Features, names: Sequence[str]) -> list[str]:
     if "fid" in names and case.count < eyes.dim:
         name = measure.called("FID", eyes.name, eyes.is_inception)
-        return (
-            f"{name} of {case.count:,} images and {eyes.dim:,} features is biased upwards: compare it at this size only, quote KID or MIND",
-        )
-    return ()
+        return [f"{name} of {case.count:,} images and {eyes.dim:,} features is biased upwards: compare it at this size only, quote KID"]
+    return []

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from torch import Tensor
 
 from ..core.errors import DataError, UsageError
 from ..data.imageset import ImageSet
-from ..metrics.features import Features, find
+from ..metrics.features import Features, check_name, find, own
 from ..metrics.random_features import RandomFeatures
 
 INSTEAD = ("efficientnet-lite0",)
 """What stands in for Inception, in this order; last come random convolutions, which need nothing."""
 
 
-def choose(name: str, weights: str, code: Collection[str], device: str, data: ImageSet) -> tuple[Features, tuple[str, ...]]:
+Judging = str | Features | Callable[[Tensor], Any]
+"""Features by name; ready made; or a network or function of samples (n, c, h, w) float32 in [-1, 1]."""
+
+
+def typed(features: Judging) -> tuple[str, ...]:
+    """What a name that the user typed adds to the code that may be run: only a name from a run folder adds nothing."""
+    return (features,) if isinstance(features, str) and ":" in features else ()
+
+
+def of_run(evaluate: str) -> str:
+    """The features that `Run.evaluate` names, "" where it names none. Raises UsageError for unknown ones."""
+    name = evaluate.partition(":")[2]
+    if name:
+        check_name(name)
+    return name
+
+
+def choose(name: Judging, weights: str, code: Collection[str], device: str, data: ImageSet) -> tuple[Features, tuple[str, ...]]:
     """The features called `name`; "auto" takes Inception or what stands in for it, and a note then says why.
 
-    Raises GanforgeError where the ones that were asked for cannot be had.
+    A file of the user's own is run only if `code` lists it, as `name` may come out of a stranger's run folder. Raises GanforgeError
+    where the ones that were asked for cannot be had.
     """
-    if name == "random":
-        return RandomFeatures(device), ()
+    if not isinstance(name, str):
+        return own.wrapped(name, weights, device, data.images[:2]), ()
     if name != "auto":
-        return find(name, weights=weights or None, code=(*code, name), device=device, data=data), ()
+        return find(name, weights=weights or None, code=code, device=device, data=data), ()
     if weights:
         return find("inception", weights=weights, device=device), ()
     why = ""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..core.checkpoint import replace_file
 from ..core.errors import StorageError, UsageError
+from ..metrics.features.base import pixels
 
 SMALL = 32
 """Images with no side longer than this are enlarged in grids, or nobody could judge them."""
@@ -29,7 +30,7 @@ def to_uint8(x: Tensor) -> Tensor:
     """
     if x.dtype == torch.uint8:
         return x
-    return (torch.nan_to_num(x.detach().float(), nan=-1.0) * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+    return pixels(torch.nan_to_num(x.detach().float(), nan=-1.0))
 
 
 def to_pil(x: Tensor) -> list[Image.Image]:

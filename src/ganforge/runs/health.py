@@ -14,6 +14,7 @@ from ..core.guard.gap import COST, gains
 from ..core.guard.look import Critic, Examples, Eye
 from ..core.guard.verdict import Health, judge
 from ..core.method import Batch, Progress
+from ..core.schedule import evenly
 from ..core.train import Tick
 from . import sampling
 
@@ -24,7 +25,7 @@ KNOWN = 2048
 GAPS, SHARE = 8, 0.02
 """Most measurements of the duality gap in a run, and the share of the training's steps that they may cost together."""
 MOVED = 32
-"""Fakes that are drawn without averaging, too, to see whether the generator still moves."""
+"""Fakes that are drawn without averaging, too: how far the newest generator is from its average tells whether it still moves."""
 
 
 class Guard:
@@ -43,10 +44,10 @@ class Guard:
 
     def look(self, tick: Tick) -> Health | None:
         """What it says now; None between its looks."""
-        if not _passes(tick.now, LOOKS):
+        if not evenly(tick.now, LOOKS):
             return None
         numbers = self._see(tick)
-        if self.gaps and _passes(tick.now, self.gaps):
+        if self.gaps and evenly(tick.now, self.gaps):
             numbers |= {f"gap/{name}": gain for name, gain in self._gains(tick.now).items()}
         self.looks.append({**tick.numbers, **numbers, "fraction": tick.now.fraction})
         return judge(self.looks)._replace(numbers=numbers)
@@ -54,10 +55,15 @@ class Guard:
     def _see(self, tick: Tick) -> dict[str, float]:
         drawn = sampling.images(tick.average.networks["generator"], self.z, self.y)
         numbers = self.eye.look(Examples(drawn, self.y), self._critic())
-        newest = copy.deepcopy(self.method.exports["generator"]).eval()  # a copy, because eval() would touch the one in training
-        moved = sampling.images(newest, self.z[:MOVED], None if self.y is None else self.y[:MOVED]) - drawn[:MOVED]
-        numbers["movement"] = float(moved.nan_to_num().square().mean().sqrt() / self.eye.train.x.std().clamp(min=0.01))
+        if self.run["ema"]:  # else the average is the newest generator, and says nothing about movement
+            numbers["movement"] = self._movement(drawn[:MOVED])
         return numbers
+
+    def _movement(self, drawn: Tensor) -> float:
+        """Root mean square difference of fakes (m, ...) from those of the newest generator, over the spread of the real examples."""
+        newest = copy.deepcopy(self.method.exports["generator"]).eval()  # a copy, because eval() would touch the one in training
+        moved = sampling.images(newest, self.z[:MOVED], None if self.y is None else self.y[:MOVED]) - drawn
+        return float(moved.nan_to_num().square().mean().sqrt() / self.eye.train.x.std().clamp(min=0.01))
 
     def _critic(self) -> Critic | None:
         """The discriminator as it stands, where there are held-out examples to ask it about and it judges single ones."""
@@ -103,9 +109,3 @@ def _numbers(line: Mapping[str, Any], total: int) -> dict[str, float]:
     """A line of metrics.jsonl as the guard saw it."""
     numbers = {name.removeprefix("health/"): number for name, number in line.items() if not isinstance(number, str)}
     return {**numbers, "fraction": Progress(line["step"], line["seen"], total).fraction}
-
-
-def _passes(now: Progress, times: int) -> bool:
-    """True at `times` evenly spread steps of a run, the last one among them."""
-    total = -(-now.total // (now.seen // now.step))
-    return now.step * times // total != (now.step - 1) * times // total

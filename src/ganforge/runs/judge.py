@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 from itertools import repeat
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..core.errors import CheckpointError, DataError
-from ..core.method import Progress
-from ..core.train import Tick, is_tick
+from ..core.errors import CheckpointError
+from ..core.train import TICKS, Tick
 from ..data.imageset import ImageSet
 from ..data.source import cache_folder
 from ..metrics import measure, sets
-from ..metrics.features import Features, cached, extract
-from . import sampling
+from ..metrics.features import Features, cached, extract, to_uint8
+from . import model, sampling
 from .eyes import choose
 from .folder import Folder
-from .grid import to_uint8
 from .sides import CHUNK
 
 logger = logging.getLogger(__name__)
@@ -28,9 +27,8 @@ logger = logging.getLogger(__name__)
 SHARE = 0.05
 """Of the training time, at most: what judging may cost."""
 COUNT = 1000
-"""Generated images, always of the same latents, and as many real ones."""
-ENOUGH = 500
-"""Held-out images from which on they are the reference, and not the training images."""
+"""Generated images, always of the same latents, and as many training images: what picks the best model must not be what judges it later,
+so held-out images are never looked at here."""
 FIRST_SEED = 9_000_000
 """Far from the seeds of the sample grids."""
 LIGHT = "random"
@@ -42,18 +40,24 @@ STATE = "evaluations/training.json"
 class Judge:
     """Measures the averaged generator against fixed real images. What it knows lies in the run folder, so a resumed run goes on with it.
 
-    `option` is Run.evaluate ("auto", "kid", "mind", "fid", with features after a colon), `often` is Run.evaluations.
+    `option` is Run.evaluate ("auto", "kid", "mind", "fid", with features after a colon), `often` is Run.evaluations, `code` the files
+    of the user's that may be run: `option` alone, which may come from a stranger's folder, runs none.
     """
 
-    def __init__(self, folder: Folder, option: str, often: int, method: Any, data: ImageSet, device: str) -> None:
+    def __init__(
+        self, folder: Folder, option: str, often: int, method: Any, data: ImageSet, device: str, code: Collection[str] = ()
+    ) -> None:
         metric, _, self.wanted = option.partition(":")
         self.metric = "kid" if metric == "auto" else metric
-        self.folder, self.often, self.method, self.data, self.device = folder, often, method, data, device
+        self.folder, self.often, self.method, self.data, self.device, self.code = folder, often, method, data, device, code
         self.opened: Opened | None = None
+        self.shut = False
+        """Whether opening failed: it would at every other look, too."""
         self.spent = self.cost = 0.0
         self.best: dict[str, Any] = {}
         if (folder.path / STATE).is_file():
             self._recall()
+        self.recall_best()
 
     def look(self, tick: Tick) -> dict[str, float]:
         """{metric: value, "floor": value}, the metric first; {} where it is not due. The training's random numbers are not moved.
@@ -62,7 +66,7 @@ class Judge:
         with one set aside for the end.
         """
         with torch.random.fork_rng(devices=[]):
-            if not self._due(tick):
+            if self.shut or not self._due(tick):
                 return {}
             began = time.monotonic()
             opened = self._open()
@@ -84,23 +88,33 @@ class Judge:
             name, value = next(iter(numbers.items()))
             self.best = {"metric": name, "value": value, "seen": seen}
         (self.folder.path / STATE).parent.mkdir(exist_ok=True)
-        self.folder.write_json(STATE, {"spent": round(self.spent, 3), "cost": round(self.cost, 3), "best": self.best})
+        self.folder.write_json(STATE, {"spent": round(self.spent, 3), "cost": round(self.cost, 3)})
 
     def _recall(self) -> None:
         try:
             kept = self.folder.json(STATE)
             self.spent, self.cost = float(kept["spent"]), float(kept["cost"])
-            self.best = {key: kept["best"][key] for key in ("metric", "value", "seen")} if kept["best"] else {}
         except (CheckpointError, KeyError, TypeError, ValueError) as error:
-            logger.warning("the best so far is not known any more and is found anew: %s", error)
+            logger.warning("what looks cost is not known any more and is measured anew: %s", error)
+
+    def recall_best(self) -> bool:
+        """Whether best/ holds a whole model that was measured; `best` is what its config.json tells of it, else {}."""
+        told = model.described(self.folder.path / "best")
+        try:
+            metric, value = next(iter(told["metrics"].items()))
+            self.best = {"metric": str(metric), "value": float(value), "seen": int(told["seen"])}
+        except (KeyError, StopIteration, AttributeError, TypeError, ValueError):
+            self.best = {}
+        return bool(self.best)
 
     def _due(self, tick: Tick) -> bool:
         now = tick.now
-        total = -(-now.total // (now.seen // now.step))
-        if now.step == total:
+        if now.step == now.steps:
             return True
-        if self.often:
-            return now.step * self.often // total != _tick_before(now, total) * self.often // total
+        if self.often:  # of the ticks, evenly so many
+            ticks = min(TICKS, now.steps)
+            number = now.step * ticks // now.steps
+            return number * self.often // ticks != (number - 1) * self.often // ticks
         if self.opened is None:
             began = time.monotonic()
             self.cost = self.cost or self._open().price(tick.average.networks["generator"])
@@ -109,8 +123,10 @@ class Judge:
 
     def _open(self) -> Opened:
         if self.opened is None:
-            eyes = choose(self.wanted or LIGHT, "", (), self.device, self.data)[0]
+            self.shut = True  # until it is open
+            eyes = choose(self.wanted or LIGHT, "", self.code, self.device, self.data)[0]
             self.opened = Opened(eyes, self.metric, self.method, self.data)
+            self.shut = False
         return self.opened
 
 
@@ -119,12 +135,9 @@ class Opened:
 
     def __init__(self, eyes: Features, metric: str, method: Any, data: ImageSet) -> None:
         self.eyes = eyes
-        reference = data.held_out if data.held_out and len(data.held_out) >= ENOUGH else data
-        count = min(COUNT, len(reference))
+        count = min(COUNT, len(data))
         measure.fitting((metric,), count, "the data")
-        real, other = sets.disjoint(reference, count)
-        if other is None and reference is not data:
-            other = sets.subset(data, count)
+        real, other = sets.disjoint(data, count)
         self.real = sets.check_rows(cached(eyes, real, cache_folder()).rows, "the data", eyes.name)
         self.floor: dict[str, float] = {}
         if other is not None:
@@ -139,7 +152,7 @@ class Opened:
         """Feature rows (n, f) of the images that the generator draws of the first `most` of the fixed latents."""
         rows = []
         for z, y in zip(self.z[:most].split(CHUNK), self.y[:most].split(CHUNK) if self.y is not None else repeat(None), strict=False):
-            rows.append(extract(self.eyes, to_uint8(_finite(sampling.images(generator, z, y)))))
+            rows.append(extract(self.eyes, to_uint8(sampling.images(generator, z, y), "the model as it stands")))
         return sets.check_rows(torch.cat(rows), "the model as it stands", self.eyes.name)
 
     def price(self, generator: nn.Module) -> float:
@@ -149,13 +162,3 @@ class Opened:
         some = min(64, len(self.z))
         self.fakes(generator, some)
         return (time.monotonic() - began) * len(self.z) / some
-
-
-def _finite(images: Tensor) -> Tensor:
-    if not bool(torch.isfinite(images).all()):
-        raise DataError("the model as it stands draws values that are not finite (NaN or infinite).")
-    return images
-
-
-def _tick_before(now: Progress, total: int) -> int:
-    return next((step for step in range(now.step - 1, 0, -1) if is_tick(step, total)), 0)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -102,7 +103,7 @@ def describe(now: Progress, numbers: dict[str, float], rate: float, health: str 
     parts = [f"  kimg {now.seen / 1000:,.1f}/{now.total / 1000:,.1f}  {now.fraction:4.0%}"]
     if rate > 0:
         parts.append(f"ETA {duration((now.total - now.seen) / rate)}  {rate:,.0f} img/s")
-    parts.append(f"{memory():.1f} GB")
+    parts.append(memory())
     if "accuracy/real" in numbers:
         parts.append(f"D right on real {numbers['accuracy/real']:.0%} fake {numbers['accuracy/fake']:.0%}")
     if health:
@@ -118,7 +119,9 @@ def duration(seconds: float) -> str:
     return f"{whole // 60}m{whole % 60:02d}" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}"
 
 
-def memory() -> float:
-    """The most memory this process ever held, in GB."""
+def memory() -> str:
+    """The most memory this process ever held, '0.9 GB'; where it uses a GPU, the most of that one's: '0.9 GB on the GPU'."""
+    if torch.cuda.is_initialized():  # the allocator's own count, which does not wait for the device
+        return f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB on the GPU"
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e9 if sys.platform == "darwin" else 1e6)
+    return f"{peak / (1e9 if sys.platform == 'darwin' else 1e6):.1f} GB"

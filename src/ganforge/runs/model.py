@@ -93,6 +93,17 @@ def write(folder: Path, recipe: Mapping[str, Any], networks: Mapping[str, nn.Mod
     replace_file(folder / "README.md", card.encode())
 
 
+def described(folder: Path) -> dict[str, Any]:
+    """The config.json of a model folder, or {} where a file of it is missing, or the weights are not those that it describes."""
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        if (folder / "README.md").is_file() and config["sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest():
+            return dict(config)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # missing or damaged: there is no model to tell of
+    return {}
+
+
 def load(path: str | Path, *, code: Collection[str] = (), device: str = "cpu") -> Model:
     """Load a model from a run folder, its best/ folder, or any copy of that folder.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import StorageError
 from ..core.method import Progress
-from ..core.train import TICKS, Tick, is_tick
+from ..core.train import TICKS, Tick
 from . import card, health, model, plots, report, sampling, sinks
 from .folder import Folder
 from .grid import grid, save_png
@@ -20,9 +21,12 @@ SAMPLES = 64
 
 
 class Observer:
-    """Watches one run in process 0. `recipe` is the content of recipe.json, `data` what it is judged against."""
+    """Watches one run in process 0. `recipe` is the content of recipe.json, `data` what it is judged against,
+    `code` the files of the user's that may be run for it."""
 
-    def __init__(self, folder: Folder, method: Any, recipe: dict[str, Any], voice: Voice, data: Any = None) -> None:
+    def __init__(
+        self, folder: Folder, method: Any, recipe: dict[str, Any], voice: Voice, data: Any = None, code: Collection[str] = ()
+    ) -> None:
         self.folder, self.recipe, self.voice = folder, recipe, voice
         run, classes = recipe["fields"]["run"], recipe["spec"]["classes"]
         self.columns = classes if 2 <= classes <= 12 else 8
@@ -32,7 +36,7 @@ class Observer:
         self.every = max(1, TICKS // run["snapshots"])
         self.numbers: dict[str, float] = {}
         self.before: tuple[int, float] | None = None
-        self.judge = _judge(folder, run, method, data)
+        self.judge = _judge(folder, run, method, data, voice, code)
         self.watched = (method, data, run)
         self.guard: health.Guard | None = None
         self.complaints: set[str] = set()
@@ -110,7 +114,7 @@ class Observer:
 
     def saved(self, tick: Tick) -> None:
         """After every checkpoint: the model to share, unless a better one is known, the curves and the report."""
-        if not (self.judge and self.judge.best and (self.folder.path / "best" / "README.md").is_file()):
+        if not (self.judge and self.judge.recall_best()):
             self.share(tick)
         plots.write_csv(self.folder.path)
         plots.draw_all(self.folder.path)
@@ -121,15 +125,16 @@ class Observer:
             sink.close()
 
     def _snapshot_due(self, now: Progress) -> bool:
-        total_steps = -(-now.total // (now.seen // now.step))
-        number = now.step * TICKS // total_steps
-        return number % self.every == 0 or now.step == total_steps or not is_tick(now.step, total_steps)
+        return now.step * TICKS // now.steps % self.every == 0 or now.step == now.steps
 
 
-def _judge(folder: Folder, run: dict[str, Any], method: Any, data: Any) -> Judge | None:
+def _judge(folder: Folder, run: dict[str, Any], method: Any, data: Any, voice: Voice, code: Collection[str]) -> Judge | None:
     option = run.get("evaluate", "auto")
     if data is None or option == "none":
         return None
+    if data.images.shape[1] not in (1, 3):
+        voice.say(f"note    no evaluation: features are taken of images with 1 or 3 channels, and these have {data.images.shape[1]}")
+        return None
     from .judge import Judge  # feature networks are loaded only where a run judges itself
 
-    return Judge(folder, option, run.get("evaluations", 0), method, data, str(next(method.parameters()).device))
+    return Judge(folder, option, run.get("evaluations", 0), method, data, str(next(method.parameters()).device), code)

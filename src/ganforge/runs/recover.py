@@ -98,6 +98,6 @@ def _diagnosis(told: str, recipe: Any, folder: Path) -> str:
         tries.append("--precision fp32")
     best = f"the best model is in {folder / 'best'}" if (folder / "best").is_dir() else "no model was saved before it"
     return (
-        f"training diverged. {told} It was rolled back {MOST} times, each time with other random numbers and half the learning rate, and "
+        f"training diverged: {told} It was rolled back {MOST} times, each time with other random numbers and half the learning rate, and "
         f"diverged again. Nothing of it was saved: the last good checkpoint is whole, and {best}. Try, one at a time: {', '.join(tries)}."
     )

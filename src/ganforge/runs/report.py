@@ -22,6 +22,7 @@ from typing import Any
 
 from PIL import Image
 
+from ..core.guard.verdict import ADVICE
 from .evaluations import read_all
 from .grid import save_bytes
 from .plots import charts, read_metrics
@@ -165,6 +166,13 @@ def _status(folder: Path, recipe: Mapping[str, Any], plan: Mapping[str, Any], ro
     return f'<p class="lead">{said}{best}</p>{bar}'
 
 
+def _health(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The last word of the guard, with its advice; nothing while all is well."""
+    word = str(next((row["health"] for row in reversed(rows) if "health" in row), ""))
+    advice = ADVICE.get(word)
+    return f"<p><strong>Health: {_esc(word)}.</strong> {_esc(advice)}</p>" if advice else ""
+
+
 def _samples(folder: Path, planned: float) -> str:
     """The slider over the sample history, with the real images beside it."""
     shots = [(seen, image) for seen, path in snapshots(folder) if (image := _image(path))]
@@ -270,7 +278,7 @@ def write(folder: Path) -> Path:
     page = string.Template(template).substitute(
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         title=_esc(folder.resolve().name),
-        status=_status(folder, recipe, plan, rows),
+        status=_status(folder, recipe, plan, rows) + _health(rows),
         samples=_samples(folder, _planned(recipe, plan)),
         curves=_curves(rows),
         evaluations=_evaluations(folder),

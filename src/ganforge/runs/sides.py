@@ -15,8 +15,8 @@ from ..data import where
 from ..data.images import Images
 from ..data.imageset import ImageSet
 from ..metrics import sets
+from ..metrics.features import to_uint8
 from .folder import Folder
-from .grid import to_uint8
 from .model import Model
 
 APART = 10_000_000
@@ -31,6 +31,8 @@ class Side(Protocol):
     name: str
     count: int
     labels: Tensor | None
+    names: tuple[str, ...]
+    """Of the classes, in the order of their numbers."""
 
     def pixels(self, which: Sequence[int]) -> Tensor: ...
 
@@ -40,6 +42,7 @@ class Stored:
 
     def __init__(self, name: str, images: ImageSet) -> None:
         self.name, self.images, self.count, self.labels = name, images, len(images), images.labels
+        self.names = images.names
 
     def pixels(self, which: Sequence[int]) -> Tensor:
         """(n, c, h, w) uint8."""
@@ -51,15 +54,22 @@ class Drawn:
 
     def __init__(self, name: str, model: Model, count: int, seed: int, labels: Tensor | None) -> None:
         self.name, self.model, self.count, self.labels = name, model, count, labels
-        self.first = seed * APART
+        self.first, self.names = seed * APART, model.spec.names
 
     def pixels(self, which: Sequence[int]) -> Tensor:
         """(n, c, h, w) uint8, drawn now. Raises DataError where the generator gives NaN."""
         classes = None if self.labels is None else self.labels[torch.as_tensor(list(which))].tolist()
         drawn = cast(Tensor, self.model.generate([self.first + i for i in which], classes, output="tensor"))
-        if not bool(torch.isfinite(drawn).all()):
-            raise DataError(f"{self.name} draws values that are not finite (NaN or infinite): the model is broken. Take an earlier one.")
-        return to_uint8(drawn)
+        return to_uint8(drawn, self.name)
+
+    def ignores_classes(self) -> bool:
+        """Whether one latent gives one image whichever class is asked for."""
+        drawn = []
+        for wanted in range(min(2, self.model.spec.classes)):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)  # for generators that draw noise of their own
+                drawn.append(cast(Tensor, self.model.generate([0], wanted, output="tensor")))
+        return len(drawn) < 2 or torch.equal(*drawn)
 
 
 def is_model(path: Path) -> bool:
@@ -90,12 +100,12 @@ def _data_options(facts: Mapping[str, Any], code: Collection[str]) -> Images | N
     return recipes_json.rebuild(Images, fields, code) if isinstance(fields, Mapping) and "path" in fields else None
 
 
-def drawn_like(name: str, model: Model, data: ImageSet | None, count: int, seed: int) -> tuple[Drawn, list[str]]:
-    """`count` images of a model, with classes in the proportions of `data`; and notes on what could not be done."""
+def drawn_like(name: str, model: Model, data: ImageSet | None, count: int, seed: int) -> tuple[Drawn, str, list[str]]:
+    """`count` images of a model, of classes in the proportions of `data`; how they were chosen; and notes on what could not be done."""
     classes = model.spec.classes
     if not classes:
-        return Drawn(name, model, count, seed, None), []
+        return Drawn(name, model, count, seed, None), "", []
     if data is None or data.labels is None or data.names != model.spec.names:
         note = "the data has not the classes of the model, so every generated image is of a class drawn evenly"
-        return Drawn(name, model, count, seed, None), [note]
-    return Drawn(name, model, count, seed, sets.apportioned(data.labels, classes, count)), []
+        return Drawn(name, model, count, seed, None), "drawn evenly", [note]
+    return Drawn(name, model, count, seed, sets.apportioned(data.labels, classes, count)), "asked for as in the data", []

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..core import checkpoint, machine, memory, parallel
+from ..core import allocator, checkpoint, machine, memory, parallel
 from ..core import recipe as recipes_json
 from ..core.errors import CheckpointError, UsageError
 from ..core.method import Method, Progress
@@ -23,6 +23,7 @@ from ..recipes import find, name_of
 from . import changes, model, preflight, recover, report, signals, sinks
 from . import folder as folders
 from .environment import environment
+from .eyes import of_run
 from .folder import Folder
 from .grid import grid, save_png
 from .live import Voice, duration, spoken
@@ -71,11 +72,13 @@ def launch(recipe: Any, *, dry_run: bool = False) -> TrainedRun:
         rank, world = parallel.world()
         voice = Voice(quiet=rank > 0)
         machine.use_threads(recipe.run.threads)
+        allocator.keep_freed(device.type)
         if world > 1 and not recipe.run.out:
             raise UsageError("with several processes give them a common folder: --out runs/NAME.")
         if rank == 0:  # before the data and the machine are looked at, which takes its time
             folders.check_free(recipe.run.out)
             sinks.check_names(recipe.run.log)
+            of_run(recipe.run.evaluate)
         data = recipe.dataset()
         spec = dataclasses.replace(data.spec, device=str(device))
         for line in summary(data):
@@ -97,7 +100,7 @@ def launch(recipe: Any, *, dry_run: bool = False) -> TrainedRun:
             save_png(_reals(data), folder.path / "reals.png")
             folder.write_json("recipe.json", content)  # last: its presence makes the folder a run
         parallel.barrier()
-        return _go(recipe, data, spec, folder, content, device, voice)
+        return _go(recipe, data, spec, folder, content, device, voice, (of_run(recipe.run.evaluate),))
 
 
 def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "", force: bool = False) -> TrainedRun:
@@ -117,6 +120,7 @@ def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "",
         voice = Voice(quiet=parallel.world()[0] > 0)
         voice.keep(folder.path / "log.txt")
         machine.use_threads(recipe.run.threads)
+        allocator.keep_freed(device.type)
         before, planned = folder.json("data_report.json").get("fingerprint"), folder.json("plan.json")
         options, data = where.again(
             recipe.data,
@@ -134,7 +138,7 @@ def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "",
             voice.say(f"resume  {note}")
         if data.fingerprint != before and parallel.world()[0] == 0:
             folder.write_json("data_report.json", full(data))
-        return _go(recipe, data, dataclasses.replace(data.spec, device=str(device)), folder, content, device, voice)
+        return _go(recipe, data, dataclasses.replace(data.spec, device=str(device)), folder, content, device, voice, code)
 
 
 def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, dict[str, Any]]:
@@ -177,7 +181,9 @@ def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, 
     return recipe, {"notes": notes, "images_per_second": round(rate, 1), "parameters": sizes}
 
 
-def _go(recipe: Any, data: Any, spec: Any, folder: Folder, content: dict, device: torch.device, voice: Voice) -> TrainedRun:
+def _go(
+    recipe: Any, data: Any, spec: Any, folder: Folder, content: dict, device: torch.device, voice: Voice, code: Collection[str]
+) -> TrainedRun:
     facts = {"recipe": {key: content[key] for key in ("recipe", "fields")}}
     voice.say(f"run     {folder.path}   (Ctrl-C saves and stops; continue: gan resume {folder.path})")
     with spoken(voice), alone(folder), signals.listening() as stop:
@@ -187,7 +193,7 @@ def _go(recipe: Any, data: Any, spec: Any, folder: Folder, content: dict, device
             if run.compile:
                 batch = next(data.batches(run.batch, seed=run.seed, device=str(device)))
                 voice.say(f"Plan    {machine.compile_networks(method, lambda: _build(chosen, spec), batch, device, run.precision)}")
-            observer = Observer(folder, method, content, voice, data) if parallel.world()[0] == 0 else None
+            observer = Observer(folder, method, content, voice, data, code) if parallel.world()[0] == 0 else None
             try:
                 return train_loop(
                     method,

@@ -11,6 +11,8 @@ from statistics import median
 from typing import NamedTuple
 
 PAGE = "docs/bad-samples.md"
+"""Of the repository; an installed package has no docs, so each advice says by itself what is wrong and what to type."""
+
 EARLY = 0.1
 """Share of the budget in which only certain failures are named."""
 
@@ -19,12 +21,12 @@ FEW = 12
 
 ADVICE = {
     "learning": "",
-    "memorising": "It copies training images: more images, --flip yes or --crop 2, smaller networks, or stop earlier.",
+    "memorising": "It copies training images: use more images, --flip yes or --crop 2, smaller networks (--width), or stop earlier.",
     "saturated": "Its pixels are stuck at their limits or its images are blank: start again with a lower --lr (a tenth).",
-    "collapsing": "It draws ever the same few images: add or strengthen a penalty (--penalty r1 --penalty-weight ...), or lower --lr.",
-    "overpowered": "The discriminator always wins and the generator learns nothing: strengthen the penalty, lower --lr or --critic-steps.",
-    "worsening": "It was better before: the best model so far is the one to use; a lower --lr or --lr-end would hold it.",
-    "stalled": "Nothing improves although it is far from the data: another --lr, wider networks, or another recipe.",
+    "collapsing": "It draws ever the same few images: add a penalty (--penalty r1) or double --penalty-weight, or lower --lr (a half).",
+    "overpowered": "The discriminator always wins and the generator learns nothing: double --penalty-weight, lower --lr or --critic-steps.",
+    "worsening": "It was better before: use the best model so far (best/ in the run folder); a lower --lr, or --lr-end 0.1, would hold it.",
+    "stalled": "Nothing improves although it is far from the data: ten times the --lr, or a tenth, a larger --width, or another --recipe.",
 }
 """Every word there is, the most telling first among those that could be said at once."""
 
@@ -36,7 +38,7 @@ class Health(NamedTuple):
     advice: str
     """One sentence; empty while all is well."""
     link: str
-    """Where the docs tell more; empty while all is well."""
+    """Where the docs of the repository tell more; empty while all is well."""
     numbers: Mapping[str, float]
     """What was seen at this look."""
 
@@ -76,8 +78,11 @@ def memorising(history: Sequence[Mapping[str, float]]) -> bool:
 
 
 def saturated(history: Sequence[Mapping[str, float]]) -> bool:
-    """Blank images that do not move at all (certain), or long blank; or a quarter of the pixels at +-1 beyond that of the real images."""
-    dead = [look["blank"] > 0.5 and look["movement"] < 1e-3 for look in history[-3:]]
+    """Blank images that do not move at all (certain), or long blank; or a quarter of the pixels at +-1 beyond that of the real images.
+
+    Without averaging, movement is not known, and only long blank counts.
+    """
+    dead = [look["blank"] > 0.5 and look.get("movement", 1.0) < 1e-3 for look in history[-3:]]
     if len(dead) == 3 and all(dead):
         return True
     if _early(history) or len(history) < 8:
@@ -114,13 +119,14 @@ def worsening(history: Sequence[Mapping[str, float]]) -> bool:
 
 
 def stalled(history: Sequence[Mapping[str, float]]) -> bool:
-    """Far from the data and no nearer than before: over a fifth of the budget if the samples hardly move, else over two fifths.
+    """Far from the data and no nearer than before: over a fifth of the budget if the generator hardly moves, else over two fifths.
 
-    A slow start looks like this for a while, but its samples move; at a learning rate that teaches nothing they hardly do.
+    A slow start looks like this for a while, but its samples move; at a learning rate that teaches nothing they hardly do. Without
+    averaging, movement is not known, and the longer wait holds.
     """
     if _early(history, 0.3) or len(history) < 15 or not _far(history):
         return False
-    if _recent(history, "movement") < 0.01:
+    if _recent(history, "movement", missing=1.0) < 0.01:
         return _progress(history, 0.2) < 0.03
     return not _early(history, 0.6) and _progress(history, 0.4) < 0.03
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ...data.imageset import ImageSet
 
-__all__ = ["NAMES", "Cached", "Features", "Moments", "cached", "extract", "find", "to_uint8"]
+__all__ = ["NAMES", "Cached", "Features", "Moments", "cached", "check_name", "extract", "find", "to_uint8"]
 
 NAMES = {
     "inception": "the network of 2015 that FID is defined by, 2048 numbers, with the original resize",
@@ -32,8 +32,15 @@ NAMES = {
     "classifier": "a small network trained on the data's own classes, 128 numbers",
     "dinov2": "DINOv2; needs weights of your own",
     "clip": "CLIP's image side; needs weights of your own",
+    "random": "fixed random convolutions, 480 numbers: always at hand, only for ordering moments of one run",
 }
 """Names that `find` knows, each with what it is."""
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError unless `name` is one of NAMES or of the form 'file.py:Name'; nothing is loaded for it."""
+    if name not in NAMES and not name.rpartition(":")[0].endswith(".py"):
+        raise UsageError(f"'{name}' are no features.{nearest(name, NAMES)} There are: {', '.join(NAMES)}. Your own: file.py:Name.")
 
 
 def find(
@@ -51,12 +58,15 @@ def find(
     Raises UsageError for unknown names and unusable files, DataError where weights cannot be had.
     """
     cache = cache_folder()
-    if ":" in name and name.rpartition(":")[0].endswith(".py"):
-        from .own import Own
+    check_name(name)
+    if ":" in name:
+        from . import own
 
-        return Own(name, code=code, weights=weights, device=device, like=None if data is None else data.images[:2])
-    if name not in NAMES:
-        raise UsageError(f"'{name}' are no features.{nearest(name, NAMES)} There are: {', '.join(NAMES)}. Your own: file.py:Name.")
+        return own.found(name, code, weights, device, None if data is None else data.images[:2])
+    if name == "random":
+        from ..random_features import RandomFeatures
+
+        return RandomFeatures(str(device))
     if name.startswith("inception") or name == "clean":
         from .inception import Inception
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -42,22 +43,45 @@ def checked(images: Tensor) -> Tensor:
         raise DataError(f"features are taken of images (n, c, h, w), at least one; got {tuple(images.shape)}.")
     if images.shape[1] not in (1, 3):
         raise DataError(f"features are taken of images with 1 (grey) or 3 (colour) channels; got {images.shape[1]}.")
-    if images.is_floating_point() and not bool(torch.isfinite(images).all()):
-        raise DataError(f"{int((~torch.isfinite(images)).flatten(1).any(1).sum()):,} of {len(images):,} images hold NaN or infinity.")
+    if images.is_floating_point() and (wrong := _broken(images)):
+        raise DataError(f"{wrong} hold NaN or infinity.")
     if images.dtype != torch.uint8:
         kind = str(images.dtype).removeprefix("torch.")
         raise UsageError(f"features are taken of uint8 images, 0 to 255; got {kind}. For samples in [-1, 1]: to_uint8(samples).")
     return images
 
 
-def to_uint8(samples: Tensor) -> Tensor:
+def to_uint8(samples: Tensor, whose: str = "the model") -> Tensor:
     """Samples (n, c, h, w) in [-1, 1] -> uint8 images 0..255, rounded down from x 127.5 + 128 as published code does.
 
-    Raises DataError for NaN and infinity.
+    Raises DataError for NaN and infinity, which `whose` model draws.
     """
-    if not bool(torch.isfinite(samples).all()):
-        raise DataError(f"{int((~torch.isfinite(samples)).flatten(1).any(1).sum()):,} of {len(samples):,} samples hold NaN or infinity.")
-    return (samples.float() * 127.5 + 128).clamp_(0, 255).to(torch.uint8)
+    if wrong := _broken(samples):
+        raise DataError(f"{whose} draws values that are not finite: {wrong} hold NaN or infinity. Take an earlier model.")
+    return pixels(samples)
+
+
+def pixels(samples: Tensor) -> Tensor:
+    """Samples in [-1, 1], any shape -> uint8, x 127.5 + 128 rounded down: -1 -> 0, 0 -> 128, 1 -> 255. Values outside are clamped."""
+    return (samples.float() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+
+
+def _broken(x: Tensor) -> str:
+    """'3 of 64' images of (n, ...) that hold NaN or infinity; '' for none."""
+    wrong = (~torch.isfinite(x)).flatten(1).any(1)
+    return f"{int(wrong.sum()):,} of {len(x):,} images" if bool(wrong.any()) else ""
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """No TF32 inside: it keeps 10 of 23 bits of what a convolution multiplies, and a number must not depend on the graphics card."""
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    convolutions.allow_tf32 = products.allow_tf32 = False
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before
 
 
 def colour(x: Tensor) -> Tensor:
@@ -100,7 +124,8 @@ def stream(
         raise UsageError(f"batch must be at least 1; got {batch}.")
     total, done = len(images) if isinstance(images, Tensor) else 0, 0
     for part in batched(images, batch):
-        rows = features(part)
+        with exact():
+            rows = features(part)
         done += len(rows)
         if progress:
             progress(done, total)

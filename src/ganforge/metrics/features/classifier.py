@@ -5,6 +5,8 @@ A distance on its features is called FD-classifier, never FID: it compares only 
 
 from __future__ import annotations
 
+import logging
+import time
 from pathlib import Path
 
 import torch
@@ -16,10 +18,15 @@ from ...data.imageset import ImageSet
 from ..weights import digest, keep, kept
 from .base import checked
 
+log = logging.getLogger("ganforge.metrics")
 DIM = 128
 BATCH, EPOCHS, LEARNING_RATE = 128, 3, 2e-3
 MOST = 40
 """Pixels a side; larger images are averaged down by a whole factor first, so that training takes about a minute at most."""
+TIMED, LONG = 5, 5.0
+"""Steps that are timed, and seconds of training from which on they are told."""
+TESTED = 2000
+"""Images at most on which its accuracy is taken."""
 LEAST_STEPS, MOST_STEPS = 234, 1500
 VERSION = 1
 """Raised when training changes, so that old weights are not taken for new ones."""
@@ -63,7 +70,10 @@ def train(data: ImageSet) -> Classifier:
         net = Classifier(spec.shape, spec.classes)
     optimizer = torch.optim.Adam(net.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
-    for _, batch in zip(range(steps), data.batches(BATCH, seed=0), strict=False):
+    began = time.monotonic()
+    for step, batch in zip(range(steps), data.batches(BATCH, seed=0), strict=False):
+        if step == TIMED and (left := (time.monotonic() - began) * (steps - TIMED) / TIMED) > LONG:
+            log.warning("a classifier of the %d classes is trained once, about %.0f seconds", spec.classes, left)
         loss = cross_entropy(net(batch["x"]), batch["y"])
         optimizer.zero_grad()
         loss.backward()
@@ -100,11 +110,21 @@ class Trained:
             raise UsageError("the features 'classifier' are those of a network trained on the data's classes: give the labelled data, too.")
         self.net, self.shape, self.device = trained(data, cache).to(device), data.spec.shape, device
         sha = digest(self.net.state_dict())
-        self.facts = {"weights": sha, "resize": "none", "runtime": "torch", "precision": "fp32"}
+        self.facts = {"weights": sha, "resize": "none", "runtime": "torch", "precision": "fp32", "accuracy": self._accuracy(data)}
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         return self.net.features(self._ready(images)).cpu()
+
+    def _accuracy(self, data: ImageSet) -> str:
+        """'0.981 held out': the share that it tells right, of held-out images where there are some, else of those it was trained on."""
+        held = data.held_out is not None and data.held_out.names == data.names
+        tested = data.held_out if held and data.held_out is not None else data
+        x, y = tested.images[:TESTED], tested.labels
+        if y is None:
+            return "unknown"
+        right = sum(int((self.logits(part).argmax(1) == y[at * 500 : at * 500 + len(part)]).sum()) for at, part in enumerate(x.split(500)))
+        return f"{right / len(x):.3f} {'held out' if held else 'of its training images'}"
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:

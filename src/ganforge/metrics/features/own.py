@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import uuid
 from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,36 +17,68 @@ from ...core import ref
 from ...core.errors import UsageError
 from ..stored import arrays
 from ..weights import digest
-from .base import checked
+from .base import Features, checked
 
 PROBE = (2, 3, 64, 64)
 
 
-class Own:
-    """`file.py:Name`, called with samples (n, c, h, w) float32 in [-1, 1], c 1 or 3 as the images have it; gives (n, dim) or (n, dim, ...).
+def found(text: str, code: Collection[str], weights: str | Path | None, device: str | torch.device, like: Tensor | None) -> Own:
+    """The features `file.py:Name`, run only where `code` lists the file. Name is an `nn.Module` or another class, a function without
+    parameters that makes the callable, or the callable itself. Raises UsageError for anything else."""
+    thing = ref.resolve(text, inspect.getmodule(Own), object, trusted=code)  # type: ignore[arg-type]
+    path, _, what = text.rpartition(":")
+    ran = next(where for one in code if (where := Path(one.rpartition(":")[0] or one)).name == Path(path).name)
+    name, sha = f"own:{Path(path).name}:{what}", _text_of(ran.expanduser().resolve())
+    return Own(_made(thing, text), name, weights=weights, device=device, like=like, code=sha)
 
-    Name is an `nn.Module` or another class, a function without parameters that makes the callable, or the callable itself. Maps
-    (n, c, h, w) are averaged over their places. It is run only where `code` lists its file. Raises UsageError for anything that gives
-    other shapes.
+
+@cache
+def _text_of(path: Path) -> str:
+    """First 16 hex digits of the sha256 of a file's text; taken once, as the file is run once."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def wrapped(thing: Any, weights: str | Path | None, device: str | torch.device, like: Tensor) -> Features:
+    """Features as they are, if `thing` has all that these have; else the network or function `thing` as features.
+
+    The same function may compute something else in the next session, so what it gives is kept under a name of its own.
+    """
+    if all(hasattr(thing, what) for what in ("name", "dim", "facts", "is_inception")) and callable(thing):
+        return cast(Features, thing)
+    if not callable(thing):
+        raise UsageError(f"features are a name, a network or a function; got {type(thing).__name__}.")
+    name = getattr(thing, "__qualname__", type(thing).__name__)
+    return Own(thing, f"own:{name}", weights=weights, device=device, like=like, code=uuid.uuid4().hex[:16])
+
+
+class Own:
+    """A network or function of samples (n, c, h, w) float32 in [-1, 1], c 1 or 3 as the images have it, that gives (n, dim) or (n, dim, ...).
+
+    Maps (n, c, h, w) are averaged over their places. `code` tells one text of it from another. Raises UsageError for anything that
+    gives other shapes.
     """
 
     is_inception = False
 
     def __init__(
-        self, text: str, *, code: Collection[str], weights: str | Path | None, device: str | torch.device, like: Tensor | None = None
+        self,
+        call: Callable[[Tensor], Any],
+        name: str,
+        *,
+        weights: str | Path | None,
+        device: str | torch.device,
+        like: Tensor | None,
+        code: str,
     ) -> None:
-        found = ref.resolve(text, inspect.getmodule(Own), object, trusted=code)  # type: ignore[arg-type]
-        path, _, what = text.rpartition(":")
-        self.name, self.device = f"own:{Path(path).name}:{what}", device
-        self.call: Callable[[Tensor], Any] = _made(found, text)
+        self.name, self.device, self.call = name, device, call
         sha = "none"
         if isinstance(self.call, nn.Module):
-            _filled(self.call, weights, text)
+            _filled(self.call, weights, name)
             self.call.eval().requires_grad_(False).to(device)
             sha = digest({key: value for key, value in self.call.state_dict().items() if value.dtype != torch.bfloat16})
-        elif weights is not None:
-            raise UsageError(f"{text} is no nn.Module, so --weights cannot be loaded into it. Load them in your own file.")
-        self.facts = {"weights": sha, "resize": "own", "runtime": "torch", "precision": "own"}
+        elif weights:
+            raise UsageError(f"{name} is no nn.Module, so --weights cannot be loaded into it. Load them in your own file.")
+        self.facts = {"weights": sha, "resize": "own", "runtime": "torch", "precision": "own", "code": code}
         self.dim = int(getattr(self.call, "dim", 0)) or self(torch.zeros(PROBE, dtype=torch.uint8) if like is None else like).shape[1]
 
     @torch.inference_mode()
@@ -80,7 +115,7 @@ def _made(found: Any, text: str) -> Callable[[Tensor], Any]:
 
 
 def _filled(net: nn.Module, weights: str | Path | None, text: str) -> None:
-    if weights is None:
+    if not weights:
         return
     try:
         net.load_state_dict(arrays(Path(weights).expanduser().read_bytes()))
