@@ -11,10 +11,10 @@ readings) and the next one begins, until all kills are spent.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -58,7 +58,7 @@ def child(folder: Path, point: int | None, part: float) -> None:
     try:
         if (folder / "recipe.json").exists():
             ganforge.resume(folder)
-        else:  # killed before it was a run: its remains are no run's folder
+        else:  # also where it was killed before it was a run
             ganforge.train("digits", out=str(folder), **OPTIONS)
     except BaseException as error:
         (folder.parent / f"{folder.name}.error").write_text(f"{type(error).__name__}: {error}")
@@ -145,19 +145,9 @@ def kill_run(folder: Path, seconds: float, kills: int, draw: random.Random) -> t
             return spent, inside
         spent += 1
         inside += aimed
-        if not (folder / "recipe.json").exists():
-            clear(folder)
     if os.WEXITSTATUS(wait(start(folder), None) or 0):
         raise SystemExit(f"after {spent} kills a run failed: {(folder.parent / f'{folder.name}.error').read_text()}")
     return spent, inside
-
-
-def clear(folder: Path) -> None:
-    """Remove what a start that was killed before it was a run has left."""
-    for path in sorted(folder.rglob("*"), reverse=True) if folder.exists() else []:
-        path.rmdir() if path.is_dir() else path.unlink()
-    with contextlib.suppress(FileNotFoundError):
-        folder.rmdir()
 
 
 def main() -> None:
@@ -182,7 +172,7 @@ def main() -> None:
             spent, inside = spent + more, inside + aimed
             if different := differences(whole, folder):
                 raise SystemExit(f"after {more} kills run {runs} differs in {len(different)} places: {', '.join(different[:5])}")
-            clear(folder)
+            shutil.rmtree(folder)
     took = time.monotonic() - began
     print(f"{inside} kills inside a save, {spent - inside} at any moment, {runs} runs of {OPTIONS['examples'] // 16} steps, {took:.0f} s")
     print(f"{spent}/{given.kills} kills survived, bit-identical")

@@ -26,13 +26,11 @@ def quick(monkeypatch):
     monkeypatch.setattr(machine, "speed", lambda *a, **k: 1000.0)
 
 
-def gan(*words, cwd, before=""):
-    """The command in a process of its own, after the statements `before`."""
+def gan(*words, cwd, before="", terminal=subprocess.PIPE):
+    """The command in a process of its own, after the statements `before`; `terminal`: the descriptor that it talks to."""
     code = f"from ganforge.core import machine; machine.speed = lambda *a, **k: 1000.0\n{before}\nfrom ganforge.cli import main; main()"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *words], cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen([sys.executable, "-c", code, *words], cwd=cwd, env=environment, stdout=terminal, stderr=terminal, text=True)
 
 
 def words(**options):

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import ganforge
+from ganforge.core import checkpoint
 from ganforge.core.errors import CheckpointError, GanforgeError
 
 from .runs import newest, quick, same, state, train
@@ -156,6 +157,23 @@ def test_fault_38_a_newer_format_is_told(run):
         ganforge.resume(run)
 
 
+def test_fault_38_a_newest_of_a_newer_format_is_neither_passed_over_nor_deleted(run):
+    edit(newest(run) / "state.json", format=99)
+    reseal(newest(run))
+    name = newest(run).name
+    with pytest.raises(CheckpointError, match="written by a newer Ganforge .format 99"):
+        ganforge.resume(run)
+    assert newest(run).name == name
+
+
+def test_fault_38_a_later_checkpoint_of_a_course_that_was_left_is_not_taken(run):
+    """A kill between LATEST and the removal of what was rolled back."""
+    (run / "ckpt" / "LATEST").write_text(f"{176:012d}")
+    assert checkpoint.read(run)[1]["seen"] == 176
+    shutil.rmtree(run / "ckpt" / f"{176:012d}")
+    assert checkpoint.read(run)[1]["seen"] == 192, "the pointer points nowhere: names decide"
+
+
 def test_fault_38_another_architecture_is_told_by_key_and_shape(run):
     for place in (run / "ckpt").glob("[0-9]*"):
         edit(place / "state.json", recipe__fields__width=16)
@@ -234,6 +252,14 @@ def test_fault_39_a_huge_file_is_not_even_opened(run):
         with (place / "state.safetensors").open("wb") as file:
             file.truncate(10**11)  # no blocks on the disk, but 100 GB if it is read
     with pytest.raises(CheckpointError, match="has 100,000,000,000 bytes, far more than this model needs"):
+        ganforge.resume(run)
+
+
+def test_fault_39_a_step_without_end_is_refused(run):
+    for place in (run / "ckpt").glob("[0-9]*"):
+        edit(place / "state.json", step=float("inf"))
+    reseal_all(run)
+    with pytest.raises(CheckpointError, match="lacks or garbles"):
         ganforge.resume(run)
 
 

@@ -1,5 +1,6 @@
 """Fault 28: a number that is none. Noticed at its step, rolled back, tried otherwise, given up with a diagnosis."""
 
+import dataclasses
 import math
 
 import pytest
@@ -13,6 +14,9 @@ from ganforge.core.engine import iterate, moved_on
 from ganforge.core.errors import DivergedError
 from ganforge.core.finite import Finite, not_finite
 from ganforge.core.method import Progress
+from ganforge.data.images import Images
+from ganforge.recipes import find
+from ganforge.runs import health
 from tests.contract.toys import two_player
 
 from .runs import newest, quick, result, same, state, train
@@ -91,6 +95,17 @@ def test_fault_28_the_first_rollback_takes_the_newest_checkpoint_and_the_next_th
     with pytest.raises(DivergedError):
         train(tmp_path / "run")
     assert began == [(0, 0), (6, 1), (5, 2), (5, 3)]
+
+
+def test_fault_28_a_run_that_was_given_up_is_not_rolled_back_three_times_again(tmp_path, monkeypatch, capsys):
+    poison(monkeypatch, "loss", at=7)
+    with pytest.raises(DivergedError):
+        train(tmp_path / "run")
+    assert "error: training diverged" in (tmp_path / "run" / "log.txt").read_text().splitlines()[-1]
+    capsys.readouterr()
+    with pytest.raises(DivergedError, match="rolled back 3 times"):
+        ganforge.resume(tmp_path / "run")
+    assert "back to the last good state" not in " ".join(capsys.readouterr().out.split())
 
 
 def test_fault_28_a_run_that_was_rolled_back_resumes_bit_for_bit(tmp_path, monkeypatch):
@@ -173,7 +188,12 @@ def test_fault_28_averages_and_moments_are_looked_at_before_they_are_saved():
     nn.init.constant_(average.networks["generator"].body[0].bias, math.inf)
     player = method.players[0]
     player.optimizer.state[player.parameters[0]]["exp_avg_sq"][0] = math.nan
-    assert not_finite(method, average) == ("the average generator.body.0.bias", "exp_avg_sq 0 of the discriminator's optimiser")
+    method.generator.register_buffer("running_var", torch.tensor([math.inf]))
+    assert not_finite(method, average) == (
+        "the state generator.running_var",
+        "the average generator.body.0.bias",
+        "exp_avg_sq 0 of the discriminator's optimiser",
+    )
 
 
 def test_fault_28_nothing_that_is_not_finite_is_ever_written(tmp_path, monkeypatch):
@@ -182,3 +202,22 @@ def test_fault_28_nothing_that_is_not_finite_is_ever_written(tmp_path, monkeypat
         train(tmp_path / "run")
     assert newest(tmp_path / "run").name == f"{6 * 16:012d}"
     assert not [p for p in (tmp_path / "run" / "samples").iterdir() if int(p.stem.split("_")[1]) > 6 * 16]
+
+
+def test_a_guard_that_fails_is_told_once_and_never_ends_a_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(health.Guard, "look", lambda self, tick: 1 / 0)
+    run = train(tmp_path / "run")
+    assert capsys.readouterr().out.count("the guard failed, the training goes on: division by zero") == 1
+    assert run.finished and len(run.history()) == 12
+
+
+@pytest.mark.parametrize("fault", ["no labels", "no examples"])
+def test_held_out_examples_that_cannot_be_used_count_as_none(fault):
+    recipe = find("cgan")(data=Images(path="digits"))
+    data = recipe.dataset()
+    held = data.held_out
+    less = {"labels": None} if fault == "no labels" else {"images": held.images[:0], "labels": held.labels[:0]}
+    run = {"examples": 16 * 12, "batch": 16}
+    method = recipe.method(dataclasses.replace(data.spec, device="cpu"))
+    assert health.Guard(method, data, run).eye.held is not None
+    assert health.Guard(method, dataclasses.replace(data, held_out=dataclasses.replace(held, **less)), run).eye.held is None

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from ganforge.core import train as training
 from ganforge.core.engine import iterate
 from ganforge.core.errors import MemoryShortError, StorageError
 from ganforge.core.run import Run
-from ganforge.runs import environment
+from ganforge.runs import environment, preflight
 from tests.contract.toys import two_player
 
 from .runs import gan, newest, quick, same, state, train, words
@@ -130,7 +131,7 @@ def test_fault_31_what_fits_only_in_parts_is_cut_before_it_starts(tmp_path, monk
     found = {}
     plain = memory.needs
     monkeypatch.setattr(memory, "needs", lambda *a: found.setdefault("needs", plain(*a)))
-    monkeypatch.setattr(environment, "memory", lambda: (10**9, found["needs"].training(9)))
+    monkeypatch.setattr(environment, "memory", lambda: (10**9, found["needs"].training(9) if found else 10**9))
     run = train(tmp_path / "run", save_minutes=5.0)
     assert "micro-batches of 8, 2 of them added up to the same batch of 16: the whole" in " ".join(capsys.readouterr().out.split())
     assert run.finished and state(run.folder)["accumulate"] == 2
@@ -179,6 +180,21 @@ def test_fault_31_the_real_allocator_is_understood_where_memory_is_limited(tmp_p
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def test_fault_31_networks_far_too_large_are_refused_by_their_weights_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "memory", lambda: (2 * 10**9, 10**8))
+    monkeypatch.setattr(memory, "needs", lambda *a: pytest.fail("they were built"))
+    with pytest.raises(MemoryShortError, match=r"needs about [\d,.]+ GB of memory even with micro-batches of 1; 0.1 GB are free"):
+        train(tmp_path / "run", width=32768)
+
+
+def test_fault_31_a_candidate_that_does_not_fit_is_never_measured(tmp_path, monkeypatch):
+    tried = []
+    monkeypatch.setattr(preflight, "fits", lambda *a: False)
+    monkeypatch.setattr(machine, "speed", lambda *a, **k: tried.append(k.get("seconds")) or 1000.0)
+    ganforge.train("digits", "auto", out=str(tmp_path / "run"), dry_run=True, minutes=1.0, batch=16, threads=1)
+    assert 0.7 not in tried, "0.7 s is what a candidate gets"
+
+
 # ---- 32: the disk
 
 
@@ -201,6 +217,44 @@ def test_fault_32_a_disk_that_is_full_for_a_while_is_tried_again_while_training_
     assert "The training goes on meanwhile and tries again in" in out
     assert "No space left" in (run.folder / "log.txt").read_text()
     assert len(calls) == 12 and state(run.folder)["step"] == 12 and not list((run.folder / "ckpt").glob(".*"))
+
+
+def test_fault_32_a_disk_that_takes_nothing_at_all_for_a_while_loses_no_reading(tmp_path, monkeypatch, capsys):
+    """Every write in the folder fails for four steps, in the middle of a line of metrics.jsonl where that is written."""
+    monkeypatch.setattr(training, "PAUSE", 0.0)
+    steps, plain_open, plain_flushed = [], Path.open, checkpoint.write_flushed
+
+    def full():
+        return 5 <= len(steps) <= 8
+
+    def opened(self, mode="r", *a, **k):
+        if full() and tmp_path in self.parents and mode != "r":
+            if self.name == "metrics.jsonl":
+                with plain_open(self, mode) as file:
+                    file.write('{"seen": 1')
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return plain_open(self, mode, *a, **k)
+
+    def flushed(path, data):
+        if full():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        plain_flushed(path, data)
+
+    def counted(*a, **k):
+        steps.append(1)
+        return iterate(*a, **k)
+
+    monkeypatch.setattr(training, "RETRIES", 9)
+    monkeypatch.setattr(training, "iterate", counted)
+    monkeypatch.setattr(checkpoint, "write_flushed", flushed)
+    monkeypatch.setattr(Path, "open", opened)
+    run = train(tmp_path / "run", snapshots=12)
+    out = " ".join(capsys.readouterr().out.split())
+    assert run.finished and state(run.folder)["step"] == 12
+    assert [line["step"] for line in run.history()] == list(range(1, 13))
+    assert out.count("the readings wait for the disk, the training goes on: ") == 1
+    assert out.count("tries again in") == 4
+    assert ganforge.load(run.folder).generate([1])
 
 
 def test_fault_32_a_disk_that_stays_full_ends_the_run_and_leaves_the_old_checkpoint(tmp_path, monkeypatch):

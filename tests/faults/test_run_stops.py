@@ -95,6 +95,44 @@ def test_fault_35_a_hangup_is_ignored_where_the_run_was_started_to_outlive_it():
         signal.signal(signal.SIGHUP, before)
 
 
+def test_fault_35_a_reader_that_leaves_ends_the_talking_and_not_the_training(tmp_path):
+    process = gan("train", "digits", "--recipe", "dcgan", *words(examples=320), "--out", "run", cwd=tmp_path)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(120) == 0 and process.stderr.read() == ""
+    whole_run(tmp_path / "run", 20)
+
+
+def test_fault_35_a_terminal_that_is_closed_ends_the_talking_and_not_the_training(tmp_path):
+    """Started so that the hangup itself is ignored, as by nohup: what is left is a terminal on which every write fails."""
+    mine, theirs = os.openpty()
+    before = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    process = gan(
+        "train", "digits", "--recipe", "dcgan", *words(examples=320), "--out", "run", cwd=tmp_path, before=before, terminal=theirs
+    )
+    os.close(theirs)
+    os.read(mine, 1)
+    os.close(mine)
+    assert process.wait(120) == 0
+    whole_run(tmp_path / "run", 20)
+
+
+def whole_run(folder, steps):
+    assert state(folder)["step"] == steps and len(Folder(folder).history()) == steps and ganforge.load(folder).generate([1])
+    assert "\ndone " in (folder / "log.txt").read_text()
+
+
+def test_fault_35_a_signal_in_the_last_step_comes_too_late_to_count(tmp_path, monkeypatch):
+    def late(*a, **k):
+        signals_sent.append(os.kill(os.getpid(), signal.SIGTERM)) if a[2].step == 11 else None
+        return engine.iterate(*a, **k)
+
+    signals_sent = []
+    monkeypatch.setattr(training, "iterate", late)
+    run = train(tmp_path / "run")
+    assert signals_sent and run.finished and run.exit_code == 0
+
+
 # ---- 36: interrupted or not
 
 
@@ -159,6 +197,23 @@ def test_fault_40_two_runs_that_begin_together_get_folders_of_their_own(tmp_path
     folders.create("mine", "digits")
     with pytest.raises(UsageError, match="another run has just begun in mine"):
         folders.create("mine", "digits")
+
+
+def test_fault_40_what_a_start_left_that_was_killed_may_be_started_in_again_and_nothing_else(tmp_path, monkeypatch):
+    def killed(*a):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("ganforge.runs.start.save_png", killed)
+        train(tmp_path / "run")
+    (tmp_path / "run" / ".reals.png.tmp").write_bytes(b"half")
+    assert (tmp_path / "run" / "plan.json").exists() and train(tmp_path / "run").finished
+    for name in ("mine.txt", "samples/mine.png"):
+        folder = tmp_path / name.replace("/", "-")
+        (folder / "samples").mkdir(parents=True)
+        (folder / name).touch()
+        with pytest.raises(UsageError, match="exists and is not empty"):
+            folders.check_free(str(folder))
 
 
 def test_fault_40_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, capsys):
@@ -227,14 +282,17 @@ class Broken:
     def close(self): ...
 
 
-@pytest.mark.parametrize("way", ["raises", "hangs", "cannot start"])
+@pytest.mark.parametrize("way", ["raises", "hangs", "cannot start", "hangs at the start"])
 def test_fault_42_a_dead_tracker_never_stops_training_and_is_told_once(tmp_path, monkeypatch, capsys, way):
     def start(folder, config):
+        if way == "hangs at the start":
+            time.sleep(3600)
         if way == "cannot start":
             raise ConnectionError("tracker.example refused")
         return Broken(way)
 
     monkeypatch.setitem(sinks.SINKS, "wandb", start)
+    monkeypatch.setattr(sinks, "START", 0.2)
     monkeypatch.setattr(sinks, "PATIENCE", 0.2)
     run = train(tmp_path / "run", log=("wandb",))
     out = " ".join(capsys.readouterr().out.split())

@@ -215,8 +215,8 @@ def test_a_crash_at_any_point_leaves_a_checkpoint_that_loads(tmp_path, monkeypat
             pass
         else:
             assert point >= len(calls)
-    renamed = any(label == "replace" and path.endswith("16.tmp") for label, path in calls[:point])
-    assert checkpoint.read(tmp_path)[1]["which"] == ("new" if renamed else "old")
+    named = any(label == "replace" and path.endswith("LATEST.tmp") for label, path in calls[:point])  # what makes it the newest
+    assert checkpoint.read(tmp_path)[1]["which"] == ("new" if named else "old")
     save(tmp_path, 24, pair, which="newer")  # what the crash left lying about is no hindrance
     assert checkpoint.read(tmp_path)[1]["which"] == "newer"
     save(tmp_path, 32, pair)

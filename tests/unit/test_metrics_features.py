@@ -389,13 +389,18 @@ def test_unfit_images_are_refused_in_one_line(images, error, says):
 
 def test_features_are_taken_without_tf32_and_what_was_set_comes_back(monkeypatch):
     seen = []
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
-    eyes = Means()
+
+    def flags():
+        return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
     monkeypatch.setattr(Means, "__call__", lambda self, x: seen.append(flags()) or x.float().mean((2, 3)))
-    flags = lambda: (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)  # noqa: E731
     before = flags()
-    extract(eyes, pictures(3), batch=2)
-    assert seen == [(False, False)] * 2 and flags() == before and before[1]
+    try:
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+        extract(Means(), pictures(3), batch=2)
+        assert seen == [(False, False)] * 2 and flags() == (True, True)
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def test_random_features_are_found_by_name_like_all_others():

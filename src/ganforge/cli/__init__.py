@@ -29,22 +29,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     try:
-        sys.exit(_run(arguments))
+        code, told = _run(arguments), ""
     except GanforgeError as error:
         if debug:
             raise
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
+        code, told = error.exit_code, f"error: {error}\n"
     except KeyboardInterrupt:
-        sys.exit(130)
+        code, told = 130, ""
     except BrokenPipeError:  # `gan list recipes | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        code, told = 0, ""
     except OSError as error:  # a read-only folder, a full disk: wherever it shows
         if debug:
             raise
-        sys.stderr.write(f"error: the system refused: {error}. With --debug you see where.\n")
-        sys.exit(StorageError.exit_code)
+        code, told = StorageError.exit_code, f"error: the system refused: {error}. With --debug you see where.\n"
+    _leave(code, told)
+
+
+def _leave(code: int, told: str) -> None:
+    """Exit; a terminal or pipe that is gone, and what still waits for it, changes nothing of the exit code."""
+    for stream, text in ((sys.stdout, ""), (sys.stderr, told)):
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)
 
 
 def _run(arguments: list[str]) -> int:

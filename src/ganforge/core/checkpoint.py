@@ -1,7 +1,7 @@
 """Checkpoints that hold everything and survive anything: safetensors and JSON, written aside, flushed, renamed.
 
     ckpt/000251000/{state.safetensors, state.json, MANIFEST.sha256}    the two newest are kept
-    ckpt/LATEST                                                        the name of the newest, written last
+    ckpt/LATEST                                                        the name of the newest, written last and read first
 
 Nothing is pickled. Randomness and data order are functions of (seed, restarts, step), so these are all their state.
 """
@@ -83,12 +83,14 @@ def read(folder: Path, *, skip: int = 0, most: float = math.inf) -> tuple[dict[s
     """(tensors, state) of the newest checkpoint that is whole; None if there never was one.
 
     skip: pass over so many whole ones, if older ones are there. most: bytes of tensors beyond which a file is not even opened.
-    A damaged one is passed over with a warning. Raises CheckpointError if none is whole.
+    A damaged one is passed over with a warning. Raises CheckpointError if none is whole, or if a newer Ganforge wrote it.
     """
-    places, faults, whole = _places(folder), [], None
+    places, faults, whole = _newest_first(folder), [], None
     for place in places:
         try:
             whole = _open(place, most)
+        except CheckpointError:  # of a newer Ganforge: it is whole, and to go on from an older one would delete it
+            raise
         except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
             faults.append(f"{place.name}: {error}")
             continue
@@ -106,7 +108,7 @@ def read(folder: Path, *, skip: int = 0, most: float = math.inf) -> tuple[dict[s
 
 def read_state(folder: Path) -> dict[str, Any]:
     """The JSON of the newest checkpoint that has one; empty if none has. Its tensors are neither read nor checked."""
-    for place in _places(folder):
+    for place in _newest_first(folder):
         try:
             return _state(place)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -115,18 +117,34 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def _places(folder: Path) -> list[Path]:
-    """Folders of checkpoints, newest first."""
+    """Folders of checkpoints, those of later moments first."""
     return sorted((p for p in (folder / "ckpt").glob("[0-9]*") if p.is_dir()), reverse=True)
 
 
+def _newest_first(folder: Path) -> list[Path]:
+    """From the one that LATEST names to older ones. Those of later moments come last: a kill left them of a course that was rolled back,
+    or before LATEST could name them."""
+    places = _places(folder)
+    try:
+        latest = (folder / "ckpt" / "LATEST").read_text()
+    except (OSError, ValueError):
+        latest = ""
+    start = next((i for i, place in enumerate(places) if place.name == latest), 0)
+    return [*places[start:], *places[:start]]
+
+
 def _open(place: Path, most: float) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    return load(_content(place, "state.safetensors", most + ROOM)), _state(place)
+    state = _state(place)
+    return load(_content(place, "state.safetensors", most + ROOM)), state
 
 
 def _state(place: Path) -> dict[str, Any]:
     state = json.loads(_content(place, "state.json", ROOM))
     if state["format"] > FORMAT:
-        raise ValueError(f"written by a newer Ganforge (format {state['format']}, this one reads {FORMAT})")
+        raise CheckpointError(
+            f"{place} was written by a newer Ganforge (format {state['format']}, this one reads {FORMAT}): "
+            "go on with that one, or update: pip install --upgrade ganforge."
+        )
     return state
 
 

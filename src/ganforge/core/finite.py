@@ -69,10 +69,11 @@ class Finite:
 
 @torch.no_grad()
 def not_finite(method: Method, average: Average) -> tuple[str, ...]:
-    """What a checkpoint must not hold: averages and moments can go wrong while losses and weights do not yet. Waits for the device."""
-    named: dict[str, Tensor] = {}
+    """What a checkpoint must not hold: averages, moments and buffers (batch norm's statistics) can go wrong while losses and weights
+    do not yet. Waits for the device."""
+    named: dict[str, Tensor] = {f"the state {key}": value for key, value in method.state_dict().items()}
     for name, network in average.networks.items():
-        named |= {f"the average {name}.{key}": p for key, p in network.named_parameters()}
+        named |= {f"the average {name}.{key}": value for key, value in network.state_dict().items()}
     for player in method.players:
         for number, entry in enumerate(player.optimizer.state.values()):
             named |= {f"{key} {number} of the {player.name}'s optimiser": v for key, v in entry.items() if isinstance(v, Tensor)}

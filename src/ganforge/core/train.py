@@ -147,7 +147,7 @@ def _resume(folder: Path, method: Method, average: Average, meter: Meter, device
     meter.add_all({key.removeprefix("meter/"): value for key, value in tensors.items() if key.startswith("meter/")}, device)
     try:
         return _Before(int(state["step"]), float(state["seconds"]), int(state.get("restarts", 0)), int(state.get("accumulate", 1)))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"the checkpoint in {folder} lacks or garbles {error}: it was not written by Ganforge.") from error
 
 

@@ -58,7 +58,9 @@ def memory() -> tuple[int, int] | None:
         return None
     limit, used = _read("/sys/fs/cgroup/memory.max").strip(), _read("/sys/fs/cgroup/memory.current").strip()
     if limit.isdigit() and used.isdigit():
-        total, free = min(total, int(limit)), min(free, max(0, int(limit) - int(used)))
+        cache = re.search(r"^inactive_file (\d+)", _read("/sys/fs/cgroup/memory.stat"), re.MULTILINE)  # given back when it is needed
+        taken = int(used) - (int(cache[1]) if cache else 0)
+        total, free = min(total, int(limit)), min(free, max(0, int(limit) - taken))
     return total, free
 
 

@@ -11,8 +11,9 @@ runs/photos-001/
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,17 +51,33 @@ class Folder:
             kept = [json.dumps(line) + "\n" for line in _lines(path) if line["seen"] < seen]
             replace_file(path, "".join(kept).encode())
 
+    def add_readings(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Append to metrics.jsonl all of these or none: what a full disk took of them is cut off again."""
+        path = self.path / "metrics.jsonl"
+        size = path.stat().st_size if path.exists() else 0
+        try:
+            with path.open("a") as file:
+                file.write("".join(json.dumps(line) + "\n" for line in lines))
+        except OSError:
+            if path.exists():
+                os.truncate(path, size)
+            raise
+
+
+STARTS_WITH = {"samples", "log.txt", "RUNNING.lock", "plan.json", "environment.json", "data_report.json", "reals.png"}
+"""What a folder holds before recipe.json makes it a run."""
+
 
 def create(out: str, data_name: str) -> Folder:
     """A new, empty run folder: `out`, or the next free runs/<data>-001. Raises UsageError if `out` holds a run already."""
     try:
         if out:
-            check_free(out)
+            begun = check_free(out)
             path = Path(out).expanduser()
             path.mkdir(parents=True, exist_ok=True)
         else:
-            path = _next_free(Path("runs"), data_name)
-        (path / "samples").mkdir()
+            begun, path = False, _next_free(Path("runs"), data_name)
+        (path / "samples").mkdir(exist_ok=begun)
     except FileExistsError as error:  # since the look above
         raise UsageError(f"another run has just begun in {out}. Choose another folder.") from error
     except OSError as error:
@@ -68,11 +85,16 @@ def create(out: str, data_name: str) -> Folder:
     return Folder(path)
 
 
-def check_free(out: str) -> None:
-    """Raise UsageError if `out` holds something already."""
+def check_free(out: str) -> bool:
+    """Whether `out` holds what a start left that was killed before it was a run. Raises UsageError if it holds anything else."""
     path = Path(out).expanduser()
-    if out and path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if not out or not path.exists():
+        return False
+    names = {p.name.removeprefix(".").removesuffix(".tmp") for p in path.iterdir()} if path.is_dir() else set()
+    begun = names <= STARTS_WITH | {"recipe.json"} and not (path / "recipe.json").exists() and not any((path / "samples").glob("*"))
+    if not path.is_dir() or not begun:
         raise UsageError(f"--out {path} exists and is not empty. To continue that run: gan resume {path}; else choose another folder.")
+    return bool(names)
 
 
 def open_run(path: str | Path) -> Folder:

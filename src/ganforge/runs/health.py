@@ -38,7 +38,10 @@ class Guard:
         groups = max(1, min(classes, n // 16))
         self.classes = [i * classes // groups for i in range(groups)] if classes else []
         self.z, self.y = sampling.starts(method, range(n), classes, [self.classes[i % groups] for i in range(n)] if classes else None)
-        self.eye = Eye(self._some(data), self._some(data.held_out) if data.held_out is not None else None, n)
+        held = data.held_out
+        usable = held is not None and len(held.images) and not (classes and held.labels is None)
+        some = self._some(held) if usable else None
+        self.eye = Eye(self._some(data), some if some and len(some.x) else None, n)  # none of the guard's classes may be held out
         self.gaps = min(GAPS, int(SHARE * -(-run["examples"] // run["batch"]) / COST))
         self.looks = [_numbers(line, run["examples"]) for line in history if "health" in line]
 
@@ -67,7 +70,7 @@ class Guard:
 
     def _critic(self) -> Critic | None:
         """The discriminator as it stands, where there are held-out examples to ask it about and it judges single ones."""
-        if self.data.held_out is None or not hasattr(self.method, "discriminator") or getattr(self.method, "pack", 1) > 1:
+        if self.eye.held is None or not hasattr(self.method, "discriminator") or getattr(self.method, "pack", 1) > 1:
             return None
         network = copy.deepcopy(self.method.discriminator).eval()
         device = next(network.parameters()).device

@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -19,6 +19,9 @@ from ..core.method import Progress
 
 EVERY = 30.0
 """Seconds between lines where there is no terminal."""
+
+_UNHEARD = suppress(OSError, SystemExit)
+"""Around all output: a closed terminal raises OSError, at a broken pipe (`| head`) rich asks to leave; the training outlives both."""
 
 
 class Voice:
@@ -43,7 +46,12 @@ class Voice:
     def say(self, line: str = "") -> None:
         """One line of plain text: markup and control characters in file names stay harmless."""
         line = "".join(c if c.isprintable() else "?" for c in line)
-        self._console.print(Text(line))
+        with _UNHEARD:
+            self._console.print(Text(line))
+        self.note(line)
+
+    def note(self, line: str) -> None:
+        """One line for log.txt alone."""
         self._append(line) if self._log else self._early.append(line)
 
     def progress(self, now: Progress, numbers: dict[str, float]) -> None:
@@ -60,21 +68,23 @@ class Voice:
         if not self._console.is_terminal:
             self.say(line)
             return
-        if self._live is None:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
-        self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+        with _UNHEARD:
+            if self._live is None:
+                self._live = Live(console=self._console, auto_refresh=False, transient=True)
+                self._live.start()
+            self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def close(self) -> None:
         """Take the live line away."""
         if self._live:
-            self._live.stop()
+            with _UNHEARD:
+                self._live.stop()
             self._live = None
         self._first = None
 
     def _append(self, line: str) -> None:
         if self._log and not self._quiet:
-            with self._log.open("a") as file:
+            with suppress(OSError), self._log.open("a") as file:  # a disk that is full for a while must not end the training
                 file.write(line + "\n")
 
 

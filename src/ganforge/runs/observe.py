@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import StorageError
 from ..core.method import Progress
 from ..core.train import TICKS, Tick
 from . import card, health, model, plots, report, sampling, sinks
@@ -40,6 +39,9 @@ class Observer:
         self.watched = (method, data, run)
         self.guard: health.Guard | None = None
         self.complaints: set[str] = set()
+        self.waiting: list[dict[str, Any]] = []
+        """Readings that are not in metrics.jsonl yet, because the disk is full."""
+        self.tidy = False
         self.sinks = sinks.open_sinks(run["log"], folder.path, recipe)
 
     def step(self, now: Progress) -> None:
@@ -47,24 +49,38 @@ class Observer:
 
     def tick(self, tick: Tick) -> None:
         now, self.numbers = tick.now, dict(tick.numbers)
-        if self.before is None:
-            self.folder.forget_after(now.seen)
-            method, data, run = self.watched
-            self.guard = health.Guard(method, data, run, self.folder.history()) if data is not None else None
         seen, seconds = self.before or (0, 0.0)
         rate = (now.seen - seen) / max(tick.seconds - seconds, 1e-9)
         self.before = (now.seen, tick.seconds)
         line = {"seen": now.seen, "step": now.step, "seconds": round(tick.seconds, 3), "images_per_second": round(rate, 1), **tick.numbers}
         line |= self.evaluate(tick) | self.diagnose(tick)
-        try:
-            with (self.folder.path / "metrics.jsonl").open("a") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise StorageError(f"metrics.jsonl in {self.folder.path} could not be written: {error}.") from error
+        self.waiting.append(line)
+        self.record()
         for sink in self.sinks:
             sink.log({key: value for key, value in line.items() if key != "seen" and not isinstance(value, str)}, now.seen)
         if self._snapshot_due(now):
-            self.snapshot(tick)
+            with self.going_on("a picture could not be kept", OSError):
+                self.snapshot(tick)
+
+    def record(self) -> None:
+        """Append the readings that wait. On a full disk they wait on: whether that ends the training is for the checkpoints to say."""
+        with self.going_on("the readings wait for the disk", OSError):
+            if self.waiting and not self.tidy:
+                self.folder.forget_after(self.waiting[0]["seen"])
+                self.tidy = True
+            self.folder.add_readings(self.waiting)
+            self.waiting = []
+
+    @contextmanager
+    def going_on(self, what: str, kind: type[Exception] = Exception) -> Iterator[None]:
+        """What fails in the block is said once, and the training goes on: a look must not end what it looks at."""
+        try:
+            yield
+        except kind as error:
+            reason = f"{what}, the training goes on: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+            if reason not in self.complaints:
+                self.complaints.add(reason)
+                self.voice.say(f"  {reason}")
 
     def snapshot(self, tick: Tick) -> None:
         """Draw the fixed latents with the averaged generator as it stands."""
@@ -75,7 +91,13 @@ class Observer:
 
     def diagnose(self, tick: Tick) -> dict[str, Any]:
         """The guard's word if it looks now; advice goes with every change to a word that is not good."""
-        said = self.guard.look(tick) if self.guard else None
+        said = None
+        with self.going_on("the guard failed"):
+            method, data, run = self.watched
+            if self.guard is None and data is not None:
+                before = [line for line in self.folder.history() if line["seen"] < tick.now.seen]
+                self.guard = health.Guard(method, data, run, before)
+            said = self.guard.look(tick) if self.guard else None
         if said is None:
             return {}
         if said.advice and said.word != self.voice.health:
@@ -87,22 +109,17 @@ class Observer:
         """Measure the model if that is due, and keep it if it is the best so far. What fails is said once, and the training goes on."""
         if self.judge is None:
             return {}
-        try:
+        with self.going_on("evaluation failed"):
             numbers = self.judge.look(tick)
             if not numbers:
                 return {}
             if best := self.judge.is_best(numbers, tick.now.seen):
                 self.share(tick, numbers)
             self.judge.keep(numbers, tick.now.seen, best)
-        except Exception as error:  # noqa: BLE001  features may be foreign code; a look must not end what it looks at
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            if reason not in self.complaints:
-                self.complaints.add(reason)
-                self.voice.say(f"  evaluation failed, the training goes on: {reason}")
-            return {}
-        if tick.now.seen >= tick.now.total:
-            self.voice.say("best    {metric} {value:.4g} at {seen:,} images, in best/".format(**self.judge.best))
-        return {f"quality/{name}": value for name, value in numbers.items()}
+            if tick.now.seen >= tick.now.total:
+                self.voice.say("best    {metric} {value:.4g} at {seen:,} images, in best/".format(**self.judge.best))
+            return {f"quality/{name}": value for name, value in numbers.items()}
+        return {}
 
     def share(self, tick: Tick, numbers: dict[str, float] | None = None) -> None:
         """Write the averaged networks as they stand into best/, with a card that tells the numbers."""
@@ -114,11 +131,13 @@ class Observer:
 
     def saved(self, tick: Tick) -> None:
         """After every checkpoint: the model to share, unless a better one is known, the curves and the report."""
-        if not (self.judge and self.judge.recall_best()):
-            self.share(tick)
-        plots.write_csv(self.folder.path)
-        plots.draw_all(self.folder.path)
-        report.write(self.folder.path)
+        self.record()
+        with self.going_on("model and report could not be written", OSError):
+            if not (self.judge and self.judge.recall_best()):
+                self.share(tick)
+            plots.write_csv(self.folder.path)
+            plots.draw_all(self.folder.path)
+            report.write(self.folder.path)
 
     def close(self) -> None:
         for sink in self.sinks:

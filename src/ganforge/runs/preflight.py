@@ -18,6 +18,8 @@ from .recover import CURE, accepts, in_parts
 
 FILES = 1 << 24
 """Bytes for numbers, curves, logs and reports."""
+COPIES = 4
+"""Of the size of the weights, at the least: themselves, gradients, and two moments."""
 
 
 def fill(recipe: Any, count: int) -> tuple[Any, list[str]]:
@@ -38,11 +40,40 @@ def fit(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, l
 
     Raises MemoryShortError or StorageError where the run cannot fit, before anything large is allocated or written.
     """
-    n = 4 * getattr(recipe, "pack", 1)
-    batch = next(data.batches(n, seed=recipe.run.seed, device=str(device)))
-    needs = memory.needs(lambda: recipe.method(spec), batch)
+    needs = _needs(recipe, data, spec, device)
     recipe, notes = _memory(recipe, needs.training, _free_memory(device))
     return recipe, [*notes, _disk(recipe, needs.state, spec.shape)]
+
+
+def fits(recipe: Any, data: Any, spec: Any, device: torch.device) -> bool:
+    """Whether the whole recipe fits into memory, with its micro-batches as they are."""
+    try:
+        needs = _needs(recipe, data, spec, device)
+    except MemoryShortError:
+        return False
+    free = _free_memory(device)
+    return free is None or needs.training(recipe.run.batch // parallel.world()[1] // recipe.run.accumulate) <= free
+
+
+def _needs(recipe: Any, data: Any, spec: Any, device: torch.device) -> memory.Needs:
+    """What the recipe needs, by small steps. Raises MemoryShortError, before anything large is allocated if its weights alone tell."""
+    with torch.device("meta"):  # shapes without numbers
+        weights = recipe.method(dataclasses.replace(spec, device="meta")).parameters()
+    least = COPIES * sum(p.numel() * p.element_size() for p in weights)
+    if (free := _free_memory(device)) is not None and least > free:
+        raise MemoryShortError(_too_large(least, free))
+    batch = next(data.batches(4 * getattr(recipe, "pack", 1), seed=recipe.run.seed, device=str(device)))
+    try:
+        return memory.needs(lambda: recipe.method(spec), batch)
+    except (MemoryError, RuntimeError) as error:
+        if not memory.is_short(error):
+            raise
+        told = str(error).partition("\n")[0] or type(error).__name__
+        raise MemoryShortError(f"memory ran out on a first small step ({told}). {CURE}") from error
+
+
+def _too_large(least: int, free: int) -> str:
+    return f"this training needs about {_gb(least)} of memory even with micro-batches of 1; {_gb(free)} are free. {CURE}"
 
 
 def _memory(recipe: Any, training: Callable[[int], int], free: int | None) -> tuple[Any, list[str]]:
@@ -55,9 +86,7 @@ def _memory(recipe: Any, training: Callable[[int], int], free: int | None) -> tu
     if free is not None and takes(run) > free:
         less = memory.smaller(run, world, lambda run: takes(run) <= free and accepts(recipe, run))
         if less is None:
-            raise MemoryShortError(
-                f"this training needs about {_gb(training(1))} of memory even with micro-batches of 1; {_gb(free)} are free. {CURE}"
-            )
+            raise MemoryShortError(_too_large(training(1), free))
         notes.append(f"{in_parts(less)}: the whole batch at once would need about {_gb(takes(run))}")
         recipe = dataclasses.replace(recipe, run=less)
     of = "" if free is None else f" of {_gb(free)} free"
@@ -67,6 +96,7 @@ def _memory(recipe: Any, training: Callable[[int], int], free: int | None) -> tu
 def _free_memory(device: torch.device) -> int | None:
     """Bytes for this process on its device; None where it cannot be told."""
     if device.type == "cuda":
+        torch.cuda.empty_cache()  # what torch keeps of earlier steps counts as used otherwise
         return torch.cuda.mem_get_info(device)[0]
     ram = environment.memory()
     return ram[1] // parallel.local_world() if ram else None

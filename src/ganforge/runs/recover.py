@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from ..core import memory, parallel
+from ..core.checkpoint import replace_file
 from ..core.errors import DivergedError, GanforgeError, MemoryShortError, UsageError
 from ..core.run import Run
 
@@ -20,14 +23,16 @@ T = TypeVar("T")
 MOST = 3
 """Times that a run is rolled back before it is given up."""
 
+COUNT = "restarts.json"
+
 
 def persevere(attempt: Callable[..., T], recipe: Any, folder: Path, say: Callable[[str], None]) -> T:
     """attempt(recipe, restarts=...), which starts from the last checkpoint; again after a divergence, with less memory where it ran out.
 
     Each restart draws other random numbers and halves the learning rates (`core.train`). The number of restarts is in the checkpoints,
-    so it counts over all sittings. Raises DivergedError after MOST of them.
+    and in a file of its own until there is one, so it counts over all sittings. Raises DivergedError after MOST of them.
     """
-    restarts = 0
+    restarts = _recall(folder)
     while True:
         try:
             return within_memory(partial(attempt, restarts=restarts), recipe, say)
@@ -35,9 +40,20 @@ def persevere(attempt: Callable[..., T], recipe: Any, folder: Path, say: Callabl
             told, restarts = str(error), error.restarts + 1
             if restarts > MOST:
                 raise DivergedError(_diagnosis(told, recipe, folder), error.restarts) from error
+        if parallel.world()[0] == 0:
+            with suppress(OSError):  # on a full disk it counts for this sitting alone
+                replace_file(folder / COUNT, json.dumps({"restarts": restarts}).encode())
         _free()
         say(f"!  {told}")
         say(f"   back to the last good state, with other random numbers and learning rates x {0.5**restarts:g} ({restarts} of {MOST})")
+
+
+def _recall(folder: Path) -> int:
+    """How often the run was rolled back in earlier sittings, as far as its file tells; without one the checkpoints know."""
+    try:
+        return min(MOST, max(0, int(json.loads((folder / COUNT).read_bytes())["restarts"])))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return 0
 
 
 def within_memory(do: Callable[[Any], T], recipe: Any, say: Callable[[str], None]) -> T:

@@ -15,6 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 1000
 """Messages that may wait for a slow tracker before it is given up."""
+START = 10.0
+"""Seconds that a run waits for a tracker to start."""
 PATIENCE = 30.0
 """Seconds that `close` waits for a tracker to take what is left."""
 INSTALL = 'pip install "ganforge[track]"'
@@ -121,15 +124,28 @@ SINKS: dict[str, Callable[[Path, Mapping[str, Any]], Sink]] = {"tensorboard": Te
 
 
 class Guarded:
-    """A sink that cannot harm: it works in a thread of its own, and is disabled with one warning if it fails or falls behind."""
+    """A sink that cannot harm: it starts and works in a thread of its own, and is disabled with one warning if it fails or falls behind.
 
-    def __init__(self, name: str, sink: Sink) -> None:
-        self.name, self.sink = name, sink
+    Raises what `make` raises within START seconds; a tracker that takes longer finds what is logged meanwhile waiting for it.
+    """
+
+    sink: Sink
+
+    def __init__(self, name: str, make: Callable[[], Sink]) -> None:
+        self.name, self._make = name, make
         self.disabled = False
         self._closed = False
+        self._started: queue.Queue[Exception | None] = queue.Queue()
         self._work: queue.Queue[Callable[[], None] | None] = queue.Queue(BACKLOG)
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)  # a hanging one must not hold the exit
         self._thread.start()
+        try:
+            failed = self._started.get(timeout=START)
+        except queue.Empty:
+            return
+        if failed:
+            self.disabled = True
+            raise failed
 
     def log(self, numbers: Mapping[str, float], seen: int) -> None:
         copy = dict(numbers)  # the caller may reuse its dict
@@ -143,7 +159,7 @@ class Guarded:
         """Wait a while for what is left, then go. May be called twice."""
         if self._closed:
             return
-        self._put(self.sink.close)
+        self._put(lambda: self.sink.close())  # which may not have started yet
         self._closed = True
         if not self.disabled:
             self._work.put(None) if not self._work.full() else self._disable("it takes nothing any more")
@@ -160,6 +176,15 @@ class Guarded:
             self._disable(f"{BACKLOG} messages wait for it")
 
     def _run(self) -> None:
+        began = time.monotonic()
+        try:
+            self.sink = self._make()
+            self._started.put(None)
+        except Exception as error:  # noqa: BLE001  foreign code may raise anything; it is raised or told
+            self._started.put(error)
+            if time.monotonic() - began > START:
+                self._disable(f"{type(error).__name__}: {error}")
+            return
         while not self.disabled and (work := self._work.get()) is not None:
             try:
                 work()
@@ -194,7 +219,7 @@ def open_sinks(names: Sequence[str], folder: Path, config: dict[str, Any]) -> li
     opened: list[Sink] = []
     for name in dict.fromkeys(names):
         try:
-            opened.append(Guarded(name, SINKS[name](Path(folder), config)))
+            opened.append(Guarded(name, partial(SINKS[name], Path(folder), config)))
         except ImportError as error:
             raise UsageError(f"--log {name} needs a package that is not installed ({error.name or error}): {INSTALL}") from error
         except GanforgeError:

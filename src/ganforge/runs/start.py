@@ -13,7 +13,7 @@ import torch
 from .. import __version__
 from ..core import allocator, checkpoint, machine, memory, parallel
 from ..core import recipe as recipes_json
-from ..core.errors import CheckpointError, UsageError
+from ..core.errors import CheckpointError, GanforgeError, UsageError
 from ..core.method import Method, Progress
 from ..core.train import train as train_loop
 from ..data import where
@@ -39,7 +39,7 @@ class TrainedRun:
     seen: int
     total: int
     exit_code: int = 0
-    """0; 130 or 143 if Ctrl-C or SIGTERM stopped it (after saving)."""
+    """0; 130 or 143 if Ctrl-C or SIGTERM stopped it before its end (after saving)."""
 
     @property
     def finished(self) -> bool:
@@ -92,15 +92,16 @@ def launch(recipe: Any, *, dry_run: bool = False) -> TrainedRun:
         folder = folders.create(recipe.run.out, recipe.data.path) if rank == 0 else Folder(Path(recipe.run.out))
         content = {"format": model.FORMAT, "ganforge": __version__, "recipe": name_of(type(recipe))}
         content |= {"fields": recipes_json.describe(recipe), "spec": _plain_spec(spec)}
-        if rank == 0:
-            voice.keep(folder.path / "log.txt")
-            folder.write_json("plan.json", {**planned, "places": where.places(recipe.data, folder.path)})
-            folder.write_json("environment.json", environment())
-            folder.write_json("data_report.json", full(data))
-            save_png(_reals(data), folder.path / "reals.png")
-            folder.write_json("recipe.json", content)  # last: its presence makes the folder a run
-        parallel.barrier()
-        return _go(recipe, data, spec, folder, content, device, voice, (of_run(recipe.run.evaluate),))
+        with spoken(voice), alone(folder):
+            if rank == 0:
+                voice.keep(folder.path / "log.txt")
+                folder.write_json("plan.json", {**planned, "places": where.places(recipe.data, folder.path)})
+                folder.write_json("environment.json", environment())
+                folder.write_json("data_report.json", full(data))
+                save_png(_reals(data), folder.path / "reals.png")
+                folder.write_json("recipe.json", content)  # last: its presence makes the folder a run
+            parallel.barrier()
+            return _go(recipe, data, spec, folder, content, device, voice, (of_run(recipe.run.evaluate),))
 
 
 def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "", force: bool = False) -> TrainedRun:
@@ -118,27 +119,28 @@ def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "",
         raise CheckpointError(f"{folder.path / 'recipe.json'} lacks or garbles {error}: it was not written by Ganforge.") from error
     with parallel.processes(machine.pick_device(recipe.run.device)) as device, torch.random.fork_rng(devices=[]):
         voice = Voice(quiet=parallel.world()[0] > 0)
-        voice.keep(folder.path / "log.txt")
-        machine.use_threads(recipe.run.threads)
-        allocator.keep_freed(device.type)
-        before, planned = folder.json("data_report.json").get("fingerprint"), folder.json("plan.json")
-        options, data = where.again(
-            recipe.data,
-            lambda options: dataclasses.replace(recipe, data=options).dataset(),
-            planned.get("places", {}),
-            folder.path,
-            str(before),
-            data_path,
-        )
-        recipe = dataclasses.replace(recipe, data=options)
-        if data_path and parallel.world()[0] == 0:
-            folder.write_json("plan.json", {**planned, "places": where.places(options, folder.path)})
-        notes = changes.check_options(folder, content, checkpoint.read_state(folder.path), force)
-        for note in [*notes, *changes.check_data(folder, data, recipe.data.path, force)]:
-            voice.say(f"resume  {note}")
-        if data.fingerprint != before and parallel.world()[0] == 0:
-            folder.write_json("data_report.json", full(data))
-        return _go(recipe, data, dataclasses.replace(data.spec, device=str(device)), folder, content, device, voice, code)
+        with spoken(voice), alone(folder):
+            voice.keep(folder.path / "log.txt")
+            machine.use_threads(recipe.run.threads)
+            allocator.keep_freed(device.type)
+            before, planned = folder.json("data_report.json").get("fingerprint"), folder.json("plan.json")
+            options, data = where.again(
+                recipe.data,
+                lambda options: dataclasses.replace(recipe, data=options).dataset(),
+                planned.get("places", {}),
+                folder.path,
+                str(before),
+                data_path,
+            )
+            recipe = dataclasses.replace(recipe, data=options)
+            if data_path and parallel.world()[0] == 0:
+                folder.write_json("plan.json", {**planned, "places": where.places(options, folder.path)})
+            notes = changes.check_options(folder, content, checkpoint.read_state(folder.path), force)
+            for note in [*notes, *changes.check_data(folder, data, recipe.data.path, force)]:
+                voice.say(f"resume  {note}")
+            if data.fingerprint != before and parallel.world()[0] == 0:
+                folder.write_json("data_report.json", full(data))
+            return _go(recipe, data, dataclasses.replace(data.spec, device=str(device)), folder, content, device, voice, code)
 
 
 def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, dict[str, Any]]:
@@ -148,6 +150,8 @@ def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, 
 
         def measure(candidate: Any) -> float:
             run = dataclasses.replace(candidate.run, precision="fp32", layout="channels_last")
+            if not preflight.fits(candidate, data, spec, device):
+                return 0.0
             method = candidate.method(spec)
             machine.layout(method, run.layout)
             try:
@@ -186,7 +190,7 @@ def _go(
 ) -> TrainedRun:
     facts = {"recipe": {key: content[key] for key in ("recipe", "fields")}}
     voice.say(f"run     {folder.path}   (Ctrl-C saves and stops; continue: gan resume {folder.path})")
-    with spoken(voice), alone(folder), signals.listening() as stop:
+    with signals.listening() as stop:
 
         def attempt(chosen: Any, restarts: int) -> Progress:
             run, method = chosen.run, _build(chosen, spec)
@@ -211,15 +215,22 @@ def _go(
                 if observer:
                     observer.close()
 
-        now = recover.persevere(attempt, recipe, folder.path, voice.say)
+        try:
+            now = recover.persevere(attempt, recipe, folder.path, voice.say)
+        except GanforgeError as error:
+            voice.note(f"error: {error}")  # whoever catches it shows it
+            raise
     if now.seen >= now.total:
         voice.say(f"done    {now.seen:,} images · open {folder.path / 'report.html'}")
         voice.say(f"next    gan generate {folder.path} --seeds 0-63")
     else:
         voice.say(f"stopped at {now.seen:,} of {now.total:,} images, saved. Continue exactly: gan resume {folder.path}")
     if parallel.world()[0] == 0:
-        report.write(folder.path)
-    return TrainedRun(folder.path, now.seen, now.total, stop.exit_code)
+        try:
+            report.write(folder.path)
+        except OSError as error:
+            voice.say(f"the report could not be written: {error}")
+    return TrainedRun(folder.path, now.seen, now.total, stop.exit_code if now.seen < now.total else 0)
 
 
 def _build(recipe: Any, spec: Any) -> Method:

@@ -55,7 +55,7 @@ def cached(
     checked(image_set.images[:1])
     total = min(len(image_set), limit or len(image_set))
     facts = " ".join(f"{key}={value}" for key, value in sorted(features.facts.items()))
-    key = digest(VERSION, image_set.fingerprint, features.name, facts, str(total), str(seed), str(keep))
+    key = digest(VERSION, image_set.fingerprint, features.name, str(features.dim), facts, str(total), str(seed), str(keep))
     path = cache / "features" / f"{key}.safetensors"
     held = kept(path)
     if held is not None and {"rows", "examples", "count", "mean", "scatter"} <= held.keys():

@@ -52,7 +52,7 @@ def wrapped(thing: Any, weights: str | Path | None, device: str | torch.device, 
 
 
 class Own:
-    """A network or function of samples (n, c, h, w) float32 in [-1, 1], c 1 or 3 as the images have it, that gives (n, dim) or (n, dim, ...).
+    """A network or function of samples (n, c, h, w) float32 in [-1, 1], c 1 or 3 as images have it, that gives (n, dim) or (n, dim, ...).
 
     Maps (n, c, h, w) are averaged over their places. `code` tells one text of it from another. Raises UsageError for anything that
     gives other shapes.
