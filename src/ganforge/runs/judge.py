@@ -77,10 +77,10 @@ class Judge:
             self.spent += self.cost
         return {name: s.value for name, s in score.items()} | opened.floor
 
-    def is_best(self, numbers: dict[str, float], seen: int) -> bool:
-        """Whether `look` has found the best model so far; the same moment again, after an interruption, counts as such."""
+    def is_best(self, numbers: dict[str, float]) -> bool:
+        """Whether `look` has found the best model so far; the same one again, after an interruption, counts as such."""
         name, value = next(iter(numbers.items()))
-        return self.best.get("metric") != name or value < self.best["value"] or seen == self.best["seen"]
+        return self.best.get("metric") != name or value <= self.best["value"]
 
     def keep(self, numbers: dict[str, float], seen: int, best: bool) -> None:
         """Write down what it knows, after the best model is on the disk."""

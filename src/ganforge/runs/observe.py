@@ -113,7 +113,7 @@ class Observer:
             numbers = self.judge.look(tick)
             if not numbers:
                 return {}
-            if best := self.judge.is_best(numbers, tick.now.seen):
+            if best := self.judge.is_best(numbers):
                 self.share(tick, numbers)
             self.judge.keep(numbers, tick.now.seen, best)
             if tick.now.seen >= tick.now.total:
