@@ -28,6 +28,7 @@ OTHER = {  # a legal value that is nobody's default, where the kind of the field
     "condition": "concat",
     "d_condition": "concat",
     "window": "0,4095",
+    "evaluate": "mind:random",
     "frames": "all",
     "dedup": "near",
     "optimizer": "AdamW",

@@ -15,6 +15,9 @@ from PIL import Image
 from ganforge.data.images import Images
 from ganforge.data.imageset import ImageSet
 
+PEAK = "peak = lambda: [int(line.split()[1]) // 1024 for line in open('/proc/self/status') if line.startswith('VmHWM')][0]\n"
+"""A line for programs of their own: peak() is the most megabytes they held. ru_maxrss would start at what their parent held."""
+
 
 def noise(seed: int, width: int = 32, height: int = 32, channels: int = 3) -> np.ndarray:
     """(h, w, c) random bytes, (h, w) for one channel."""

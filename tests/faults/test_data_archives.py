@@ -15,7 +15,7 @@ import pytest
 from ganforge.core.errors import DataError
 from ganforge.data.describe import summary
 
-from .make import encoded, fill, look, noise, reasons, state
+from .make import PEAK, encoded, fill, look, noise, reasons, state
 
 GOOD = [encoded(noise(k)) for k in range(4)]
 
@@ -80,10 +80,10 @@ def test_fault_23_zip_bomb_takes_no_memory(tmp_path):
                 for _ in range(megabytes):
                     member.write(bytes(2**20))
     program = (
-        "import json, resource\nfrom ganforge.data.images import Images\n"
+        "import json\nfrom ganforge.data.images import Images\n"
         f"load = lambda path: Images(path=path).load(); load({str(fill(tmp_path / 'in'))!r})\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
-        f"before = peak(); found = load({str(path)!r})\n"
+        + PEAK
+        + f"before = peak(); found = load({str(path)!r})\n"
         "print(json.dumps([peak() - before, len(found), [s['reason'] for s in found.report['skipped']]]))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ganforge.data.describe import summary
 
-from .make import bomb, chunk, deep_png, encoded, fill, look, noise, png, reasons, smooth
+from .make import PEAK, bomb, chunk, deep_png, encoded, fill, look, noise, png, reasons, smooth
 
 
 def without_adobe(jpeg: bytes) -> bytes:
@@ -232,11 +232,9 @@ def test_fault_14_decompression_bombs_are_skipped_and_take_no_memory(tmp_path):
     for name, body in BOMBS.items():
         (tmp_path / name).write_bytes(body)
     program = (
-        "import json, resource, sys\nfrom pathlib import Path\nfrom ganforge.data.images import Images\n"
+        "import json, sys\nfrom pathlib import Path\nfrom ganforge.data.images import Images\n"
         "root, *bombs = map(Path, sys.argv[1:])\n"
-        "load = lambda: Images(path=str(root)).load()\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
-        "load(); before = peak(); told = {}\n"
+        "load = lambda: Images(path=str(root)).load()\n" + PEAK + "load(); before = peak(); told = {}\n"
         "for bomb in bombs:\n"
         "    for k in range(6): (root / f'bomb{k}.png').write_bytes(bomb.read_bytes())\n"
         "    told[bomb.name] = [peak() - before, [s['reason'] for s in load().report['skipped']]]\n"
@@ -256,9 +254,10 @@ def test_fault_14_large_images_are_decoded_one_at_a_time(tmp_path):
     for k in range(4):
         flat = np.repeat(np.repeat(noise(k, 70, 50), 100, 0), 100, 1)  # 35 million pixels
         (root / f"large{k}.png").write_bytes(encoded(flat, compress_level=1))
-    program = (
-        "import resource\nfrom ganforge.data.images import Images\nfrom ganforge.data import develop\ndevelop.cores = lambda: 4\n"
-        f"print(len(Images(path={str(root)!r}, size='32').load()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    program = PEAK + (
+        "from ganforge.data.images import Images\nfrom ganforge.data import develop\ndevelop.cores = lambda: 4\n"
+        f"count = len(Images(path={str(root)!r}, size='32').load())\n"
+        "print(count, peak())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert not done.returncode, done.stderr

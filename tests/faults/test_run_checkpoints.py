@@ -16,6 +16,7 @@ import ganforge
 from ganforge.core import checkpoint
 from ganforge.core.errors import CheckpointError, GanforgeError
 
+from .make import PEAK
 from .runs import newest, quick, same, state, train
 from .test_run_machine import photos
 
@@ -299,15 +300,15 @@ def test_fault_39_names_inside_a_checkpoint_are_no_paths(run, tmp_path):
 
 
 def test_fault_39_reading_a_bad_file_takes_no_memory(tmp_path):
-    code = (
-        "import resource\nfrom pathlib import Path\nfrom ganforge.core import checkpoint\n"
+    code = PEAK + (
+        "from pathlib import Path\nfrom ganforge.core import checkpoint\n"
         "from ganforge.core.errors import CheckpointError\n"
         "place = Path('ckpt/000000000016'); place.mkdir(parents=True)\n"
         "file = (place / 'state.safetensors').open('wb'); file.truncate(10**11)\n"
         "(place / 'state.json').write_text('{}'); (place / 'MANIFEST.sha256').write_text('')\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = peak()\n"
         "try:\n checkpoint.read(Path('.'), most=1e6)\n raise SystemExit('it was read')\nexcept CheckpointError: pass\n"
-        "assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000\n"
+        "assert peak() - before < 50\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-1000:]
