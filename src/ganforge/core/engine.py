@@ -44,11 +44,12 @@ def iterate(
                 logs.setdefault(key, []).append(value.detach().float())
         if player is None:
             return {key: torch.stack(values).mean() for key, values in logs.items()}
-        _move(player, now, caution)
+        average_gradients(player.parameters)
+        move(player, now, caution)
 
 
-def _move(player: Player, now: Progress, caution: float) -> None:
-    average_gradients(player.parameters)
+def move(player: Player, now: Progress, caution: float = 1.0) -> None:
+    """Let a player descend the gradients that its parameters hold: schedule, optimiser, constraint."""
     groups = player.optimizer.param_groups
     if player.schedule:
         for group in groups:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from ..engine import seed_step
+from ..engine import move, seed_step
 from ..method import Batch, Method, Player, Progress
 
 STEPS = 5
@@ -65,10 +65,4 @@ def _move(method: Method, player: Player, batch: Batch, now: Progress) -> None:
             continue
         player.optimizer.zero_grad(set_to_none=True)
         update.loss.backward(inputs=player.parameters)
-        if player.schedule:
-            for group in player.optimizer.param_groups:
-                group.update(player.schedule(now))
-        player.optimizer.step()
-        if player.constrain:
-            for net in player.networks:
-                player.constrain(net)
+        move(player, now)  # and no averaging of gradients: the other processes are not here
