@@ -51,7 +51,7 @@ def checkpoint(folder):
 def test_looks_are_spread_evenly_and_the_end_is_one_of_them(tmp_path):
     run = train(tmp_path / "run", evaluations=4)
     assert looks(run) == [160, 320, 480, 640]
-    assert set(json.loads((run.folder / STATE).read_text())) == {"spent", "cost"}
+    assert set(json.loads((run.folder / STATE).read_text())) == {"spent", "cost", "lowest"}
 
 
 def test_best_is_the_model_of_the_best_look(tmp_path, monkeypatch):
@@ -75,6 +75,17 @@ def test_best_is_the_model_of_the_best_look(tmp_path, monkeypatch):
     assert all(torch.equal(best[f"generator.{key}"], value) for key, value in kept[320].items())
     assert not all(torch.equal(best[f"generator.{key}"], value) for key, value in kept[640].items())
     assert "0.2" in (run.folder / "best" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("looks", "kept"), [([0.5, 0.2, 0.25, 0.4], 480), ([0.2, 0.25, 0.29, 0.34], 480), ([0.5, 0.4, 0.3, 0.2], 640)])
+def test_a_later_model_is_kept_unless_it_is_worse_by_more_than_the_noise(looks, kept, tmp_path, monkeypatch):
+    """Small steps upwards do not add up: the noise is allowed above the lowest value, not above that of the model kept."""
+    values = iter(looks)
+    monkeypatch.setattr(judge.measure, "measure", lambda *a, **k: {"KID-random": measure.Score(next(values), 0.1)})
+    monkeypatch.setattr(judge.sets, "disjoint", lambda images, count: (sets.subset(images, count), None))
+    run = train(tmp_path / "run", evaluations=4)
+    assert json.loads((run.folder / "best" / "config.json").read_text())["seen"] == kept
+    assert Judge(Folder(run.folder), "auto", 0, None, None, "cpu").lowest == min(looks)
 
 
 def test_the_number_is_that_of_the_metric_on_the_model_it_names(tmp_path):

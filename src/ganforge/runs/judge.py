@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Collection
 from itertools import repeat
@@ -55,9 +56,14 @@ class Judge:
         """Whether opening failed: it would at every other look, too."""
         self.spent = self.cost = 0.0
         self.best: dict[str, Any] = {}
+        self.lowest = math.inf
+        """The lowest value that any look has found; the model in best/ lies within the noise of it."""
+        self.noise = 0.0
+        """Of the last look: the standard error of its number, 0 where the metric has none."""
         if (folder.path / STATE).is_file():
             self._recall()
-        self.recall_best()
+        if self.recall_best():
+            self.lowest = min(self.lowest, self.best["value"])
 
     def look(self, tick: Tick) -> dict[str, float]:
         """{metric: value, "floor": value}, the metric first; {} where it is not due. The training's random numbers are not moved.
@@ -75,25 +81,30 @@ class Judge:
             score = measure.measure(fake, opened.real, (self.metric,), features=opened.eyes)
             self.cost = time.monotonic() - began
             self.spent += self.cost
+        self.noise = next(iter(score.values())).error or 0.0
         return {name: s.value for name, s in score.items()} | opened.floor
 
     def is_best(self, numbers: dict[str, float]) -> bool:
-        """Whether `look` has found the best model so far; the same one again, after an interruption, counts as such."""
+        """Whether the model that was just looked at should be kept: no earlier one was better by more than the noise of the number.
+
+        Among equals the later is the better choice: distances on light features reach their noise long before pictures stop improving.
+        """
         name, value = next(iter(numbers.items()))
-        return self.best.get("metric") != name or value <= self.best["value"]
+        return self.best.get("metric") != name or value <= self.lowest + self.noise
 
     def keep(self, numbers: dict[str, float], seen: int, best: bool) -> None:
         """Write down what it knows, after the best model is on the disk."""
+        name, value = next(iter(numbers.items()))
+        self.lowest = min(self.lowest, value) if self.best.get("metric") == name else value
         if best:
-            name, value = next(iter(numbers.items()))
             self.best = {"metric": name, "value": value, "seen": seen}
         (self.folder.path / STATE).parent.mkdir(exist_ok=True)
-        self.folder.write_json(STATE, {"spent": round(self.spent, 3), "cost": round(self.cost, 3)})
+        self.folder.write_json(STATE, {"spent": round(self.spent, 3), "cost": round(self.cost, 3), "lowest": self.lowest})
 
     def _recall(self) -> None:
         try:
             kept = self.folder.json(STATE)
-            self.spent, self.cost = float(kept["spent"]), float(kept["cost"])
+            self.spent, self.cost, self.lowest = float(kept["spent"]), float(kept["cost"]), float(kept["lowest"])
         except (CheckpointError, KeyError, TypeError, ValueError) as error:
             logger.warning("what looks cost is not known any more and is measured anew: %s", error)
 

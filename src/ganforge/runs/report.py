@@ -36,7 +36,7 @@ MOST_SIDE = 1200
 MOST_ROWS = 50
 HOW_TO_READ = {
     "quality": "How far generated images are from real ones, measured now and then on the averaged generator: it should fall and then "
-    "level out above the floor. best/ holds the model of its lowest point, not the last one. See docs/evaluation.md for the name.",
+    "level out above the floor. best/ holds the latest model within the noise of its lowest point. See docs/evaluation.md for the name.",
     "losses": "The two losses pull against each other, so they should hover rather than fall: only a discriminator loss that stays at "
     "zero, or a generator loss that climbs without end, means trouble. They say little about how good the images look.",
     "logits": "The discriminator's score for real and for generated images: real should lie above fake, with a gap that settles; "
