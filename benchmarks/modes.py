@@ -7,7 +7,7 @@ spacing 2 with 0.05; 2,500 samples are judged, a sample is good within 3 standar
 (ganforge.metrics.modes). A perfect model has 1 - exp(-4.5) = 98.9 % good samples: 100 % means collapse inside the modes.
 
 A continuous map of one Gaussian cannot reach modes apart from each other without bridges between them (Tanielian et al.,
-2020, arXiv:2006.04596), so half of the latent is discrete here: ten coin tosses beside two Gaussian numbers.
+2020, arXiv:2006.04596), so most of the latent is discrete here: one of 512 codes beside two Gaussian numbers.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ GOALS = {"ring": (8, 0.97, 0.01, 30.0), "grid": (25, 0.97, 0.02, 60.0)}
 """Modes, least share of good samples, most KL, most seconds."""
 
 BATCH = 192
-TOSSES, NOISE = 10, 0.3
-"""Coin tosses of a latent, and the size of its Gaussian part: about the share of a mode's width that one toss result covers."""
+CODES, NOISE = 512, 0.3
+"""How many codes, and the size of the Gaussian part. Every code is free to go where it is needed, because each has weights of its own in
+the first layer: with coin tosses in their place, whole results of tosses got stuck just outside a mode (docs/LOG.md)."""
 WIDTH = 128
 """Of the generator."""
 FREQUENCIES, FINEST = 64, 40.0
@@ -55,23 +56,28 @@ EPS = 0.002
 
 
 def latent(n: int) -> Tensor:
-    """(n, 2 + TOSSES): two Gaussian numbers and coin tosses of -1 or 1."""
-    return torch.cat([NOISE * torch.randn(n, 2), torch.randint(0, 2, (n, TOSSES)) * 2.0 - 1], 1)
+    """(n, 3): two Gaussian numbers, and the number of a code."""
+    return torch.cat([NOISE * torch.randn(n, 2), torch.randint(0, CODES, (n, 1)).float()], 1)
 
 
 class Generator(nn.Module):
-    """z (n, 2 + TOSSES), class ignored -> points (n, 2): three hidden layers."""
+    """z (n, 3), class ignored -> points (n, 2): three hidden layers, the first a linear one of the noise and of the code's one-hot vector.
+
+    One-hot vectors are sqrt(CODES) long, so that their numbers have variance 1, as the noise would have.
+    """
 
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
+        self.of_noise, self.of_code = nn.Linear(2, width), nn.Embedding(CODES, width)
+        for weight in (self.of_noise.weight, self.of_code.weight):
+            nn.init.uniform_(weight, -((2 + CODES) ** -0.5), (2 + CODES) ** -0.5)  # as of one linear layer
         self.body = nn.Sequential(
-            *(nn.Linear(2 + TOSSES, width), nn.LeakyReLU(0.2)),
-            *(nn.Linear(width, width), nn.LeakyReLU(0.2)),
+            *(nn.LeakyReLU(0.2), nn.Linear(width, width), nn.LeakyReLU(0.2)),
             *(nn.Linear(width, width), nn.LeakyReLU(0.2), nn.Linear(width, 2)),
         )
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.body(z)
+        return self.body(self.of_noise(z[:, :2]) + CODES**0.5 * self.of_code(z[:, 2].long()))
 
 
 class Discriminator(nn.Module):

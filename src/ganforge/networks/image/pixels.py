@@ -1,0 +1,44 @@
+"""From what a generator's last layer gives to pixels in [-1, 1]."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+
+def squashed(x: Tensor) -> Tensor:
+    """tanh, in float32: any numbers -> the same shape in (-1, 1).
+
+    In bf16 tanh is exactly -1 from about -3.5 on, and its slope there exactly 0: a generator that overshoots would stay blank for good.
+    """
+    return x.float().tanh()
+
+
+def elastic_tanh(x: Tensor) -> Tensor:
+    """tanh, in float32, with a gradient that leads back from its ends: there the slope counts as FLOOR at least, but only inwards.
+
+    The first thing that a critic learns is often the mean brightness, and a generator without norms follows it to black within
+    twenty steps. From there the true slope leads back so slowly that runs stayed black for a third of their budget (docs/LOG.md).
+    """
+    return cast(Tensor, _ElasticTanh.apply(x.float())) if torch.is_grad_enabled() else squashed(x)
+
+
+FLOOR = 0.01
+"""Large enough to come back from black within a hundred steps; 0.1 disturbed backgrounds that should stay black (docs/LOG.md)."""
+
+
+class _ElasticTanh(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        out = x.tanh()
+        ctx.save_for_backward(out)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (out,) = ctx.saved_tensors
+        slope = 1 - out * out
+        inwards = grad * out > 0  # descent goes against the gradient
+        return grad * torch.where(inwards, slope.clamp_min(FLOOR), slope)
