@@ -85,6 +85,31 @@ def test_runs_that_cannot_be_compared_say_what_differs(here):
         ganforge.compare(["a", "large"], **FAST)
 
 
+@pytest.mark.parametrize(
+    ("run", "says"),
+    [
+        ("large", r"a and large do not come under one protocol.*size: 8x8x1 or 12x12x1"),
+        ("other", r"a and other do not come under one protocol.*data: digits or faces.*--data"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_refused_before_anything_is_computed(here, run, says, monkeypatch):
+    shutil.copytree(here / "b", here / "other")
+    config = json.loads((here / "other" / "best" / "config.json").read_text())
+    config["fields"]["data"]["path"] = "/photos/faces"
+    (here / "other" / "best" / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(module, "evaluate", lambda *a, **k: pytest.fail("evaluated"))
+    with pytest.raises(UsageError, match=says):
+        ganforge.compare(["a", "b", run], **FAST)
+
+
+def test_runs_on_other_data_can_be_compared_on_the_same(here):
+    config = json.loads((here / "b" / "best" / "config.json").read_text())
+    config["fields"]["data"]["path"] = "/photos/faces"
+    (here / "b" / "best" / "config.json").write_text(json.dumps(config))
+    found = ganforge.compare(["a", "b"], "digits", **FAST)
+    assert len({e.protocol for e in found.evaluations}) == 1
+
+
 def test_the_command_prints_the_table_and_says_where_the_picture_is(here, capfd):
     with pytest.raises(SystemExit) as left:
         cli.main(["compare", "a", "b", "--features", "random", "--samples", "60", "--metrics", "kid"])
@@ -105,4 +130,4 @@ def test_wrong_runs_are_refused(here, runs, error, says):
     (here / "empty").mkdir()
     shutil.copy(here / "a" / "recipe.json", here / "empty")
     with pytest.raises(error, match=says):
-        ganforge.compare(runs)
+        ganforge.compare(runs, **FAST)

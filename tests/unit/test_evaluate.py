@@ -24,8 +24,8 @@ from ganforge.runs import evaluations, sides
 from ganforge.runs.bar import Bar
 from ganforge.runs.case import Case, _parts
 from ganforge.runs.evaluate import _classes as by_class
-from ganforge.runs.evaluate import rows_of
 from ganforge.runs.model import load
+from ganforge.runs.seen import Seen, of_side
 
 TINY = {"width": 8, "z": 8, "batch": 16, "precision": "fp32", "layout": "contiguous", "threads": 1, "examples": 32, "evaluate": "none"}
 FAST = {"features": "random", "samples": 60}
@@ -82,12 +82,26 @@ def folder(name, count=24, size=(16, 16), seed=0, mean=128):
 def test_a_run_is_measured_against_held_out_and_training_images_with_a_floor(run):
     found = ganforge.evaluate(run, **FAST)
     assert {"FD-random", "KID-random", "MIND-random", "precision-random", "coverage-random"} <= found.values.keys()
-    assert found.floor.keys() == found.values.keys() == found.training.keys()
+    assert found.floor.keys() == found.values.keys() == found.training.keys() == found.training_floor.keys()
     assert found.values["FD-random"] > 10 * found.floor["FD-random"]  # 32 images taught it nothing
     assert found.values["KID-random"] > found.floor["KID-random"] + 3 * found.errors["KID-random"]
     assert found.settings["split"] == "held-out" and "training against held-out images" in found.floor_of
     assert found.saved and json.loads(found.saved.read_text())["protocol"] == found.protocol
     assert evaluations.read_all(run) == [found]
+
+
+def test_the_column_on_training_data_has_the_floor_of_held_out_images_there(run):
+    found = ganforge.evaluate(run, metrics="fid,pr", **FAST)
+    data, eyes = sets.like("digits", (1, 8, 8)), RandomFeatures()
+    held, trained = (eyes(sets.subset(part, 60, 0).images) for part in (data.held_out, data))
+    wanted = measure.measure(held, trained, ("fid", "pr"), features=eyes)
+    assert found.training_floor == {name: pytest.approx(score.value, rel=1e-5) for name, score in wanted.items()}
+    assert found.training["FD-random"] > 10 * found.training_floor["FD-random"]
+    head, first = found.table().splitlines()[:2]
+    assert "on training data  floor there" in head and f"{found.training_floor['FD-random']:.4g}" in first
+    old = found.json()
+    del old["training_floor"]  # as it was written before there was such a floor
+    assert protocol.from_json(old, found.saved) == dataclasses.replace(found, training_floor={})
 
 
 def test_the_numbers_are_those_of_the_metrics_on_features_of_the_same_images(run):
@@ -120,7 +134,7 @@ def test_the_protocol_names_everything_that_decides_the_number(run):
         assert part in found.protocol, part
     other = ganforge.evaluate(run, seed=4, **FAST)
     assert protocol.differences(found.settings, other.settings) == ["seed: 3 or 4"]
-    assert "none of its own" in found.floor_of  # the column on training data
+    assert "on training data the other way round" in found.floor_of
     assert found.values != other.values
 
 
@@ -181,7 +195,7 @@ def test_generated_images_are_never_all_in_memory(run, monkeypatch):
     drawn = sides.Drawn("x", load(run), 600, 0, None)
     monkeypatch.setattr(sides.Drawn, "pixels", black)
     with pytest.raises(DataError, match="identical"):
-        rows_of([RandomFeatures()], drawn)
+        of_side([RandomFeatures()], drawn)
     assert asked == [256, 256, 88]
 
 
@@ -227,7 +241,8 @@ def test_classes_are_paired_by_name(tmp_path):
     eyes = RandomFeatures()
     parts = Case(fake, real, None, "all", real, real, "data", "0")
     rows = [eyes(fake.images.images), eyes(real.images)]
-    found = by_class(parts, *rows, lambda a, b, names: measure.measure(a, b, names, features=eyes), ("kid",))
+    sides_seen = [Seen(one, torch.arange(40)) for one in rows]
+    found = by_class(parts, *sides_seen, lambda a, b, names: measure.measure(a.rows, b.rows, names, features=eyes), ("kid",))
     far = measure.measure(rows[0][labels == 0], rows[1][labels == 1], ("kid",), features=eyes)["KID-random"].value
     assert list(found) == ["black", "white"] and all(abs(one["KID-random"]) < 0.1 * far for one in found.values())
 
@@ -374,6 +389,10 @@ def broken(name):
         Path("bad").mkdir()
         for i in range(3):
             Path("bad", f"{i}.png").write_text("no image")
+    elif name == "nan array":
+        images = np.random.default_rng(0).random((24, 16, 16, 3), np.float32)
+        images[3, 0, 0, 0] = np.nan
+        np.save("bad.npy", images)
     elif name == "nan":
         Path("nan.py").write_text("def nan(x):\n    return x.float().mean((2, 3)) / 0 * 0\n")
         folder("bad")
@@ -388,6 +407,7 @@ BAD = {
     "no images": ((), 3, "0 of 3 files can be used"),
     "nan": (("--features", "nan.py:nan"), 3, "(NaN|not finite)"),
     "missing": ((), 2, "'bad' is no file or folder here"),
+    "nan array": ((), 3, "bad.npy: 1 of 24 images hold NaN or infinity, the first is number 3"),
 }
 
 
@@ -395,8 +415,9 @@ BAD = {
 def test_bad_input_is_one_clear_message(name, gan):
     broken(name)
     words, exit_code, says = BAD[name]
-    code, out, err = gan("evaluate", "bad", "--data", "good", "--metrics", "kid", *(words or ("--features", "random")))
-    assert code == exit_code and err.startswith("error: ") and out == ""
+    bad = "bad.npy" if name == "nan array" else "bad"
+    code, out, err = gan("evaluate", bad, "--data", "good", "--metrics", "kid", *(words or ("--features", "random")))
+    assert code == exit_code and err.startswith("error: ") and out == "" and err.count("error") == 1
     assert re.search(says.replace("(sides", r"\(sides").replace("pixels)", r"pixels\)"), err), err
 
 
@@ -462,3 +483,11 @@ def test_the_bar_tells_speed_and_time_left():
     bar = Bar("features", 400)
     bar.done, bar._began = 100, 0.0
     assert "100/400  ETA 30s  10 img/s" in bar.line(10.0)
+
+
+@pytest.mark.parametrize(("metrics", "says"), [("fid", "FID needs at least 50 .* Sound for 24: --metrics kid,pr,prdc,mind."),
+                                                ("is", "IS needs at least 100"), ("modes,cas", "MODES needs at least 100")])  # fmt: skip
+def test_too_few_images_are_told_which_metric_is_sound(metrics, says, gan):
+    folder("a", seed=1), folder("b", seed=2)
+    code, out, err = gan("evaluate", "a", "--data", "b", "--metrics", metrics, "--features", "random")
+    assert code == 3 and out == "" and re.search(says, err) and "--metrics kid,pr,prdc,mind" in err

@@ -74,7 +74,7 @@ def test_small_samples_read_as_distance():
         (torch.randn(1, 4), torch.randn(9, 4), "at least 2 samples a side; got 1 and 9. The kernel distance .KID. is unbiased"),
         (torch.randn(9, 4), torch.randn(9, 5), "4 and 5 dimensions"),
         (torch.randn(9, 4), torch.randn(9, 4, 2), "rows of features"),
-        (torch.randn(9, 4), torch.full((9, 4), torch.nan), "9 of 9 rows of set 2 hold NaN or infinity, the first is row 0"),
+        (torch.randn(9, 4), torch.full((9, 4), torch.nan), "9 of 9 rows of set 2 hold NaN or infinity, the first is number 0"),
         (torch.ones(9, 4), torch.randn(9, 4), "all 9 rows of set 1 are identical"),
     ],
 )

@@ -31,7 +31,7 @@ def compare(
     Args:
         runs: Two or more run folders.
         data: What to compare them with. Empty: what each was trained on, which must be the same.
-        metrics: Any of fid,kid,is,pr,prdc,mind. Empty: all but is, as far as the number of images allows.
+        metrics: Any of fid,kid,pr,prdc,mind,is,modes,cas. Empty: the first five, as far as the number of images allows.
         samples: Images a side. 0: as many as the reference has, at most 10,000.
         features: As in `gan evaluate`.
         weights: A file with the weights of the features, where you have your own.

@@ -31,7 +31,8 @@ def evaluate(
     Args:
         subject: A run, a copy of its best/ folder, or images: a folder, an archive, a built-in set.
         data: What to compare with. Empty: what the run was trained on, its held-out part first.
-        metrics: Any of fid,kid,is,pr,prdc,mind. Empty: all but is, as far as the number of images allows.
+        metrics: Any of fid,kid,pr,prdc,mind,is,modes,cas; or psnr,ssim,ms-ssim,lpips of images and their originals, paired by file name.
+            Empty: the first five, as far as the number of images allows.
         samples: Images a side. 0: as many as the reference has, at most 10,000.
         features: auto, inception, clean, efficientnet-lite0, vgg16, classifier, dinov2, clip, random, or FILE.py:NAME. auto: inception,
             else what is at hand.

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from ..core.errors import DataError
 from .features.classifier import Classifier
 
-BATCH, PEAK = 128, 2e-3
+BATCH, PEAK, STEPS = 128, 2e-3, 600
 
 
 def classifier_accuracy_score(
@@ -19,7 +19,7 @@ def classifier_accuracy_score(
     test_labels: Tensor,
     *,
     classifier: nn.Module | None = None,
-    steps: int = 600,
+    steps: int = STEPS,
     seed: int = 0,
 ) -> float:
     """Accuracy, 0 to 1, on real test images of a classifier that has seen generated ones only: images (n, c, h, w) in [-1, 1], labels

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ..core.errors import DataError, UsageError, nearest
-from . import coverage, frechet, inception_score, kernel, mind, precision_recall
+from . import classifier_score, coverage, frechet, inception_score, kernel, mind, modes, precision_recall
 from .features.base import Features
+from .moments import Moments
 
 SPLITS = 10
 """Of the Inception Score."""
@@ -21,7 +22,7 @@ PROJECTIONS = 1000
 
 
 class Score(NamedTuple):
-    """A number, and its standard deviation over subsets where the metric has one."""
+    """A number, and its standard deviation where the metric has one: over subsets, or of a mean."""
 
     value: float
     error: float | None = None
@@ -66,6 +67,11 @@ def _mind(fake: Tensor, real: Tensor, seed: int) -> Measured:
     return {"MIND": Score(mind.mind(fake, real, projections=PROJECTIONS, seed=seed))}
 
 
+def _elsewhere(fake: Tensor, real: Tensor, seed: int) -> Measured:
+    """Not computed of rows: see `inception`, `reached` and `learnt_from`."""
+    return {}
+
+
 def _subsets(fakes: int, reals: int) -> str:
     """How the kernel distance goes about: subsets of a side that is not larger than one would all be that side."""
     size = min(fakes, reals, SUBSET)
@@ -80,25 +86,37 @@ def _fixed(how: str) -> Callable[[int, int], str]:
 METRICS = {
     "fid": Metric(50, _fid, _fixed(""), "Frechet distance of Gaussians (FID on Inception features); biased upwards by few samples"),
     "kid": Metric(10, _kid, _subsets, "squared kernel distance, unbiased: sound for few samples, too"),
-    "is": Metric(100, lambda fake, real, seed: {}, _fixed(f"IS {SPLITS} splits"), "Inception Score: looks at the generated images alone"),
+    "is": Metric(100, _elsewhere, _fixed(f"IS {SPLITS} splits"), "Inception Score: looks at the generated images alone"),
     "pr": Metric(10, _precision_recall, _fixed("P/R k=3"), "precision (how real fakes are) and recall (how much of the data they reach)"),
     "prdc": Metric(10, _coverage, _fixed("D/C k=5"), "density and coverage: the same, hardened against outliers"),
     "mind": Metric(
         10, _mind, _fixed(f"MIND {PROJECTIONS} projections"), "sliced Wasserstein distance: no covariance, so fit for few samples"
     ),
+    "modes": Metric(100, _elsewhere, _fixed(""), "share of the data's classes that are reached, and how unevenly, as a classifier sees it"),
+    "cas": Metric(
+        100, _elsewhere, _fixed(f"CAS {classifier_score.STEPS} steps of {classifier_score.BATCH}"), "classifier accuracy score: learnt from"
+    ),
 }
+PAIRED = {
+    "psnr": "peak signal-to-noise ratio, in decibels",
+    "ssim": "structural similarity, up to 1",
+    "ms-ssim": "the same over five scales, from 176 pixels a side",
+    "lpips": "distance as a network sees it",
+}
+"""What compares two images and not two sets of them: see `runs.pairs`."""
 DEFAULT = "fid,kid,pr,prdc,mind"
-HIGHER_IS_BETTER = ("IS", "precision", "recall", "density", "coverage")
+HIGHER_IS_BETTER = ("IS", "precision", "recall", "density", "coverage", "modes", "CAS", "PSNR", "SSIM", "MS-SSIM")
 
 
 def parse(text: str | Sequence[str]) -> tuple[str, ...]:
     """'fid,kid' -> ('fid', 'kid'). Raises UsageError for a name that is no metric's."""
     names = [n.strip().lower() for n in (text.split(",") if isinstance(text, str) else text) if n.strip()]
+    known = (*METRICS, *PAIRED)
     for name in names:
-        if name not in METRICS:
-            raise UsageError(f"'{name}' is not a metric.{nearest(name, METRICS)} There are: {', '.join(METRICS)}.")
+        if name not in known:
+            raise UsageError(f"'{name}' is not a metric.{nearest(name, known)} There are: {', '.join(known)}.")
     if not names:
-        raise UsageError(f"--metrics names none. There are: {', '.join(METRICS)}.")
+        raise UsageError(f"--metrics names none. There are: {', '.join(known)}.")
     return tuple(dict.fromkeys(names))
 
 
@@ -108,7 +126,7 @@ def fitting(names: Sequence[str], count: int, whose: str) -> tuple[str, ...]:
     if not lacking:
         return tuple(names)
     need = METRICS[lacking[0]].least
-    sound = [name for name, metric in METRICS.items() if metric.least <= count]
+    sound = [name for name in parse(DEFAULT) if METRICS[name].least <= count]
     advice = f"Sound for {count:,}: --metrics {','.join(sound)}." if sound else "That is too few for any metric; at least 10 are needed."
     raise DataError(f"{lacking[0].upper()} needs at least {need:,} images a side; {whose} has {count:,}. {advice}")
 
@@ -122,7 +140,7 @@ def called(plain: str, features: str, inception: bool) -> str:
 
 def higher_is_better(name: str) -> bool:
     """Whether more of a number of that name is better; for distances less is."""
-    return name.split("-")[0] in HIGHER_IS_BETTER
+    return name.startswith(tuple(f"{plain}-" for plain in HIGHER_IS_BETTER)) or name in HIGHER_IS_BETTER
 
 
 def measure(fake: Tensor, real: Tensor, names: Sequence[str], *, features: Features, seed: int = 0) -> Measured:
@@ -133,7 +151,25 @@ def measure(fake: Tensor, real: Tensor, names: Sequence[str], *, features: Featu
     return {called(plain, features.name, features.is_inception): score for plain, score in found.items()}
 
 
+def streamed(fake: Moments, real: Moments, features: Features) -> Measured:
+    """The Frechet distance of sets whose rows were never in memory together, under the name it may be quoted by."""
+    value = frechet.from_moments(fake.mean, fake.cov, real.mean, real.cov)
+    return {called("FID", features.name, features.is_inception): Score(value)}
+
+
 def inception(logits: Tensor, features: Features, seed: int = 0) -> Measured:
     """The Inception Score of class logits (n, k) of one set of images; IS-<features> on others than Inception."""
     mean, spread = inception_score.inception_score(logits, SPLITS, seed=seed)
     return {called("IS", features.name, features.is_inception): Score(mean, spread)}
+
+
+def reached(logits: Tensor, truth: Tensor, features: Features) -> Measured:
+    """The share of classes that images are taken for, and the divergence from the data's shares (k,): logits (n, k)."""
+    found = modes.classes_reached(logits, truth)
+    return {f"modes-{features.name}": Score(found["modes"]), f"KL-{features.name}": Score(found["kl"])}
+
+
+def learnt_from(images: Tensor, labels: Tensor, test_images: Tensor, test_labels: Tensor, seed: int = 0) -> Measured:
+    """The classifier accuracy score: images (n, c, h, w) in [-1, 1] with labels (n,), tested on others, (m, c, h, w) and (m,)."""
+    value = classifier_score.classifier_accuracy_score(images, labels, test_images, test_labels, seed=seed)
+    return {"CAS-classifier": Score(value, (value * (1 - value) / len(test_images)) ** 0.5)}

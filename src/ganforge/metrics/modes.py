@@ -69,6 +69,21 @@ def stacked_modes(images: Tensor, classifier: Callable[[Tensor], Tensor], truth:
     return {"modes": int((counts > 0).sum()), "kl": divergence(counts, truth)}
 
 
+def classes_reached(logits: Tensor, truth: Tensor) -> dict[str, float]:
+    """{"modes": share, "kl": nats} of what a classifier takes images for, logits (n, k), against the classes' shares in the data (k,).
+
+    modes: share of the data's classes that at least one image is taken for, 0 to 1; kl: from the images' distribution over classes to
+    that of the data, 0 for a perfect model and classifier (Metz et al., 2017, arXiv:1611.02163, sec. 3.3.1, with any classes in place of
+    stacked digits). The classifier's errors count, so show real images beside it; few samples lift kl by about (k - 1) / (2 n).
+    Raises DataError for no images, or for another number of classes.
+    """
+    if logits.ndim != 2 or not len(logits) or logits.shape[1] != len(truth):
+        raise DataError(f"counting classes needs logits (n, {len(truth)}), n at least 1; got shape {tuple(logits.shape)}.")
+    counts = torch.bincount(logits.argmax(1).cpu(), minlength=len(truth))
+    there = truth.cpu() > 0
+    return {"modes": float((counts[there] > 0).double().mean()), "kl": divergence(counts, truth)}
+
+
 def divergence(counts: Tensor, truth: Tensor) -> float:
     """KL(counts / their sum || truth) in nats of counts (modes,) and probabilities (modes,); 0 log 0 = 0, and 0 without counts.
 

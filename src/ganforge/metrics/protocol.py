@@ -19,17 +19,19 @@ class Evaluation:
     subject: str
     """The run, model or folder that was judged."""
     values: Mapping[str, float]
-    """Numbers by name against the reference: the held-out part where there is one, else the data."""
+    """Numbers by name against the reference: the held-out part where there is one, else the data; of pairs, their means."""
     errors: Mapping[str, float]
-    """Standard deviation over subsets, for those that have one."""
+    """For those that have one: the standard deviation over subsets, or of the mean over pairs or test images."""
     floor: Mapping[str, float]
-    """The same numbers of real images against real images: what a perfect generator gets."""
+    """The same numbers of real images against real images: what a perfect generator gets. Empty for pairs."""
     settings: Settings
     """Everything that decides the numbers apart from the subject."""
     floor_of: str = ""
     """Which real images the floor compares."""
     training: Mapping[str, float] = field(default_factory=dict)
     """Against the training data, where the reference is held out."""
+    training_floor: Mapping[str, float] = field(default_factory=dict)
+    """What held-out images get there."""
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     memorisation: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -55,7 +57,7 @@ class Evaluation:
 
 def from_json(content: Mapping[str, Any], saved: Path) -> Evaluation:
     """The inverse of `Evaluation.json`. Raises KeyError or TypeError for something else."""
-    fields = {key: content[key] for key in Evaluation.__dataclass_fields__ if key != "saved"}
+    fields = {key: content[key] for key in Evaluation.__dataclass_fields__ if key in content and key != "saved"}
     return Evaluation(**{**fields, "notes": tuple(fields["notes"]), "saved": saved})
 
 
@@ -80,13 +82,13 @@ def shown(value: float | None) -> str:
 
 
 def _lines(e: Evaluation) -> list[str]:
-    head = ["", "value", "±", "floor", *(["on training data"] if e.training else []), "better"]
+    head = ["", "value", "±", "floor", *(["on training data", "floor there"] if e.training else []), "better"]
     rows = [head]
     for name, value in e.values.items():
         cells = [name, shown(value), shown(e.errors.get(name)), shown(e.floor.get(name))]
-        cells += [shown(e.training.get(name))] if e.training else []
+        cells += [shown(e.training.get(name)), shown(e.training_floor.get(name))] if e.training else []
         rows.append([*cells, "higher" if higher_is_better(name) else "lower"])
-    lines = [*columns(rows), "", f"protocol  {e.protocol}", f"floor     {e.floor_of}"]
+    lines = [*columns(rows), "", f"protocol  {e.protocol}", *([f"floor     {e.floor_of}"] if e.floor_of else [])]
     if e.memorisation:
         lines.append("copies    " + ", ".join(f"{key} {shown(value)}" for key, value in e.memorisation.items()))
     lines += [f"note      {note}" for note in e.notes]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ..core.errors import DataError
@@ -19,9 +18,11 @@ from ..data.develop import develop
 from ..data.images import Images
 from ..data.imageset import ImageSet
 from ..data.layout import arrange
+from ..data.opening import Unusable, probe
 from ..data.read import read
 from ..data.source import Arrays, Files, cache_folder
 from ..data.store import Block
+from .rows import sound
 
 
 def as_is(path: str, cache: Path | None = None) -> ImageSet:
@@ -62,18 +63,19 @@ def subset(images: ImageSet, count: int, seed: int = 0) -> ImageSet:
     """`count` of the images, or all if there are fewer: drawn without repetition as a function of `seed`, in their old order."""
     if count >= len(images):
         return ImageSet(images.images, images.labels, images.names)
-    return _rows(images, _shuffled(len(images), seed)[:count])
+    return _rows(images, shuffled(len(images), seed)[:count])
 
 
 def disjoint(images: ImageSet, count: int, seed: int = 0) -> tuple[ImageSet, ImageSet | None]:
     """(as `subset`, as many others): the second is None where fewer than twice `count` are there."""
     if len(images) < 2 * count:
         return subset(images, count, seed), None
-    order = _shuffled(len(images), seed)
+    order = shuffled(len(images), seed)
     return _rows(images, order[:count]), _rows(images, order[count : 2 * count])
 
 
-def _shuffled(count: int, seed: int) -> Tensor:
+def shuffled(count: int, seed: int) -> Tensor:
+    """The numbers below `count` in an order that is a function of `seed`."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
@@ -93,19 +95,8 @@ def apportioned(labels: Tensor, classes: int, count: int) -> Tensor:
 
 
 def check_rows(rows: Tensor, whose: str, features: str) -> Tensor:
-    """Feature rows (n, f) as they came. Raises DataError where they are not finite, or all the same: no distance means anything then."""
-    if not bool(torch.isfinite(rows).all()):
-        wrong = int((~torch.isfinite(rows).all(1)).sum())
-        raise DataError(
-            f"the features {features} are not finite (NaN or infinite) for {wrong:,} of {len(rows):,} images of {whose}, so no number can "
-            f"be computed. If these are your own features, check them; else the images are damaged."
-        )
-    if len(rows) > 1 and bool((rows == rows[0]).all()):
-        raise DataError(
-            f"all {len(rows):,} images of {whose} are identical (or {features} cannot tell them apart): a distance to them means nothing. "
-            f"For a model this is total collapse; take an earlier one."
-        )
-    return rows
+    """Feature rows (n, f) of images, as `rows.sound` has them."""
+    return sound(rows, f"features {features}", f"images of {whose}")
 
 
 def check_shapes(a: ImageSet, b: ImageSet, path_a: str, path_b: str) -> None:
@@ -148,9 +139,8 @@ def _decoded(path: str, files: Files, look: Look | None, cache: Path) -> ImageSe
 def _first_size(files: Files) -> tuple[int, int]:
     for i in range(len(files.names)):
         try:
-            with files.open(i) as stream, Image.open(stream) as image:
-                turned = image.getexif().get(0x0112, 1) >= 5  # EXIF: lying on its side
-                return image.size[::-1] if turned else image.size
-        except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+            with files.open(i) as stream:
+                return probe(stream)[:2]
+        except (OSError, Unusable):
             continue
     return 8, 8  # nothing opens: decoding says why

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.errors import CheckpointError, UsageError
-from ..metrics.protocol import Evaluation, columns, differences, shown
+from ..metrics.protocol import Evaluation, Settings, columns, differences, shown
 from .evaluate import evaluate
 from .evaluations import read_all
 from .eyes import Judging
@@ -71,11 +71,13 @@ def compare(
 
     Without any options, evaluations that the runs hold already are taken where all hold one of the same protocol, made of the
     model that is there now; else every run is evaluated anew. Raises UsageError, saying what differs, where the runs do not come under one
-    protocol: other data, other sizes.
+    protocol: other data, other sizes; CheckpointError for a run without a model. What can be told of that is told before anything is
+    computed.
     """
     if len(runs) < 2:
         raise UsageError("give at least two runs: gan compare runs/a runs/b")
     folders = tuple(open_run(run).path for run in runs)
+    _comparable(folders, str(data))
     asked = any((data, metrics, samples, features != "auto", weights, seed))
     found = None if asked else _at_hand(folders)
     if found is None:
@@ -85,7 +87,7 @@ def compare(
             )
             for folder in folders
         ]
-        _one_protocol(folders, found)
+        _one_protocol(folders, [one.settings for one in found])
     picture = _picture(folders, code, device)
     if out:
         save_png(picture, Path(out))
@@ -96,23 +98,32 @@ def _at_hand(folders: Sequence[Path]) -> list[Evaluation] | None:
     """The newest evaluations of one protocol that every run holds of the model it has now; None if there is no such protocol."""
     held = []
     for folder in folders:
-        now = _weights(folder)
+        now = _config(folder)["sha256"]
         held.append({e.protocol: e for e in read_all(folder) if e.model.get("sha256") == now})
     common = [protocol for protocol in held[0] if all(protocol in other for other in held)]
     return [of_run[common[-1]] for of_run in held] if common else None
 
 
-def _weights(folder: Path) -> Any:
-    """sha256 of the weights in best/ of a run. Raises CheckpointError where there are none."""
+def _config(folder: Path) -> dict[str, Any]:
+    """What best/ of a run says of its model: sha256 of the weights, shape, data. Raises CheckpointError where there is none."""
     try:
-        return json.loads((folder / "best" / "config.json").read_bytes())["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        told = json.loads((folder / "best" / "config.json").read_bytes())
+        width, height, channels = (int(told["spec"]["shape"][i]) for i in (2, 1, 0))
+        path = Path(str(told["fields"]["data"]["path"])).absolute().name
+        return {"sha256": told["sha256"], "size": f"{width}x{height}x{channels}", "data": path}
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise CheckpointError(f"{folder} holds no model yet (expected {folder / 'best' / 'config.json'}): gan resume {folder}") from error
 
 
-def _one_protocol(folders: Sequence[Path], found: Sequence[Evaluation]) -> None:
-    for folder, one in zip(folders[1:], found[1:], strict=True):
-        apart = differences(found[0].settings, one.settings)
+def _comparable(folders: Sequence[Path], data: str) -> None:
+    """Raise, before anything is computed, where the runs cannot come under one protocol: by their sizes, or the names of their data."""
+    told = [{key: str(value) for key, value in _config(folder).items() if key in ("size", "data")} for folder in folders]
+    _one_protocol(folders, [{**one, "data": data or one["data"]} for one in told])
+
+
+def _one_protocol(folders: Sequence[Path], settings: Sequence[Settings]) -> None:
+    for folder, one in zip(folders[1:], settings[1:], strict=True):
+        apart = differences(settings[0], one)
         if apart:
             raise UsageError(
                 f"{folders[0]} and {folder} do not come under one protocol, so their numbers must not stand side by side: "

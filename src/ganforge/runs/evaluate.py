@@ -13,22 +13,23 @@ from torch import Tensor
 from .. import __version__
 from ..core.errors import DataError, GanforgeError, UsageError
 from ..core.machine import pick_device
-from ..data.imageset import ImageSet
-from ..data.source import cache_folder
-from ..metrics import measure, sets
-from ..metrics.features import Features, cached, extract
+from ..metrics import measure
+from ..metrics.features import Features, extract, find
 from ..metrics.measure import Measured
 from ..metrics.memorisation import Memorisation, memorisation
 from ..metrics.protocol import Evaluation
-from . import copies, evaluations, report
-from .bar import Bar, tell
+from . import copies, evaluations, labelled, pairs, report
+from .bar import tell
 from .case import Case, resolve
 from .eyes import INSTEAD, Judging, Logits, choose, typed
 from .live import duration
-from .sides import CHUNK, Drawn, Side
+from .seen import Seen, most, of_set, of_side
+from .sides import Drawn, is_model
 
 Found = tuple[Evaluation, Memorisation | None]
-Compare = Callable[[Tensor, Tensor, Sequence[str]], Measured]
+Compare = Callable[[Seen, Seen, Sequence[str]], Measured]
+Answers = tuple[Logits, Callable[[Tensor], Measured]]
+"""A network that tells classes, and what is made of its logits."""
 LONG = 60
 """Seconds of work from which on an estimate is told before it begins."""
 INTRA = ("fid", "kid")
@@ -59,28 +60,74 @@ def evaluate(
     or auto; or Features, a module or a function of samples (n, c, h, w) in [-1, 1] that gives (n, f).
     The result is written to evaluations/ of the run, or to `out`; with neither it is only returned.
 
+    psnr, ssim, ms-ssim and lpips compare every image with its partner in `data`, the one of the same file name, instead of two sets;
+    for lpips, features may be alexnet or vgg16.
+
     Raises UsageError for unknown names, DataError for images of which no sound number can be made.
     """
     if samples < 0 or not 0 <= seed < 2**31:
         raise UsageError(f"--samples must be 0 or more and --seed from 0 to 2^31 - 1; got {samples} and {seed}.")
     path, names = Path(subject).expanduser(), measure.parse(metrics or measure.DEFAULT)
     where = torch.device(pick_device(device))
+    if pairs.alone(names):
+        network = _network_of_pairs(path, str(data), names, features, size, per_class)
+        found = pairs.evaluate_pairs(
+            str(subject), str(data), names, samples=samples, network=network, weights=weights, seed=seed, device=str(where)
+        )
+        return evaluations.write(found, Path(out) if out else None, None)
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
         case = resolve(path, str(data), samples, size, seed, code, str(where))
         if not metrics:
             names, dropped = _sound(names, case.count)
             case.notes += dropped
         names = measure.fitting(names, case.count, case.smaller)
+        labelled.check(case, names)
+        if features == "auto" and set(names) <= {"modes", "cas"}:
+            features = "classifier"  # which they need anyway
         eyes, told = choose(features, weights, (*code, *typed(features)), str(where), case.whole)
-        logits = Logits(eyes, weights, str(where)) if "is" in names else None
-        _foretell(eyes, case)
-        found, copied = _evaluate(case, eyes, logits, names, seed, per_class)
+        found, copied = _evaluate(case, eyes, _answers(case, eyes, weights, names, seed, str(where)), names, seed, per_class)
+        if "cas" in names:
+            found = _with_score(found, *labelled.score(case, seed, str(where)))
         found = replace(found, notes=(*told, *case.notes, *found.notes))
         folder = Path(out) if out else path / "evaluations" if (path / "recipe.json").is_file() else None
         found = evaluations.write(found, folder, copies.picture(case, copied) if folder and copied else None)
     if found.saved and found.saved.parent == path / "evaluations":
         report.write(path)
     return found
+
+
+def _network_of_pairs(path: Path, data: str, names: Sequence[str], features: Judging, size: str, per_class: bool) -> str:
+    """The network that LPIPS looks with. Raises UsageError for what makes no sense with metrics of pairs."""
+    which = ", ".join(names)
+    if is_model(path):
+        raise UsageError(f"{which} compare images with their originals: give a folder of images, each named as its partner, not a model.")
+    if not data:
+        raise UsageError(f"{which} compare images with their originals; say where those are: gan evaluate {path} --data FOLDER")
+    if size or per_class:
+        raise UsageError(f"{which} compare images as they are, one by one: {'--size' if size else '--per-class'} is for whole sets.")
+    if not isinstance(features, str) or features != "auto" and "lpips" not in names:
+        raise UsageError(f"{which}: --features is for lpips alone, alexnet or vgg16.")
+    return "alexnet" if features == "auto" else features
+
+
+def _answers(case: Case, eyes: Features, weights: str, names: Sequence[str], seed: int, device: str) -> list[Answers]:
+    """What is asked of networks that tell classes."""
+    found: list[Answers] = []
+    if "is" in names:
+        logits = Logits(eyes, weights, device)
+        found.append((logits, lambda rows: measure.inception(rows, logits, seed)))
+    if "modes" in names:
+        truth = labelled.shares(case)
+        classifier = Logits(find("classifier", device=device, data=case.whole), "", device)
+        found.append((classifier, lambda rows: measure.reached(rows, truth, classifier)))
+    return found
+
+
+def _with_score(found: Evaluation, score: Measured, floor: Measured) -> Evaluation:
+    """The classifier accuracy score among the numbers of an evaluation, beside that of the training images."""
+    values, floors = ({name: one.value for name, one in some.items()} for some in (score, floor))
+    errors = {name: one.error for name, one in score.items() if one.error is not None}
+    return replace(found, values={**found.values, **values}, errors={**found.errors, **errors}, floor={**found.floor, **floors})
 
 
 def _sound(names: Sequence[str], count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -103,42 +150,43 @@ def _foretell(eyes: Features, case: Case) -> None:
         tell(f"features {eyes.name} of {count:,} images will take about {duration(seconds)}; quicker: {quicker}")
 
 
-def _evaluate(case: Case, eyes: Features, logits: Logits | None, names: Sequence[str], seed: int, per_class: bool) -> Found:
+def _evaluate(case: Case, eyes: Features, answers: Sequence[Answers], names: Sequence[str], seed: int, per_class: bool) -> Found:
     notes = _cautions(case, eyes, names)
 
-    def compare(a: Tensor, b: Tensor, which: Sequence[str]) -> Measured:
+    def compare(a: Seen, b: Seen, which: Sequence[str]) -> Measured:
         """Of several metrics, one that fails is a note; one that was asked for alone is an error."""
         done: Measured = {}
         for name in which:
             try:
-                done |= measure.measure(a, b, (name,), features=eyes, seed=seed)
+                if name == "fid" and (a.whole or b.whole):
+                    done |= measure.streamed(a.moments, b.moments, eyes)
+                else:
+                    done |= measure.measure(a.rows, b.rows, (name,), features=eyes, seed=seed)
             except GanforgeError as error:
                 if len(names) == 1:
                     raise
                 notes.append(f"no {name.upper()}: {error}")
         return done
 
-    real = _real(eyes, case.real, f"the reference in {case.data}")
-    other = _real(eyes, case.other, f"the other part of {case.data}") if case.other is not None else None
+    _foretell(eyes, case)
+    real = of_set(eyes, case.real, f"the reference in {case.data}")
+    other = of_set(eyes, case.other, f"the other part of {case.data}") if case.other is not None else None
     torch.manual_seed(seed)  # for generators that draw noise of their own
-    fake, *classes = rows_of([eyes, logits] if logits else [eyes], case.judged)
-    held_out = case.split == "held-out" and other is not None
-    low, high, floor_of = _floor_sets(real, other, case.split, seed)
+    fake, *told = of_side([eyes, *(network for network, _ in answers)], case.judged, seed)
+    trained = other if case.split == "held-out" else None
+    low, high, floor_of = _floor_sets(real, other, case, seed)
     scores = compare(fake, real, names)
-    floor = compare(low, high, [name for name in names if measure.METRICS[name].least <= len(low)])
-    if logits:
-        scores |= measure.inception(classes[0], logits, seed)
-        floor |= measure.inception(_real(logits, case.real, f"the reference in {case.data}"), logits, seed)
-    against_training = compare(fake, other, names) if held_out and other is not None else {}
-    copied: Memorisation | None = None
-    try:
-        copied = memorisation(fake, other, real) if held_out and other is not None else memorisation(fake, real, other)
-    except GanforgeError as error:
-        notes.append(f"copies were not looked for: {error}")
+    floor = compare(low, high, _possible(names, low, high))
+    for (network, numbers), seen in zip(answers, told, strict=True):
+        scores |= numbers(seen.rows)
+        floor |= numbers(of_set(network, case.real, f"the reference in {case.data}").rows)
+    against_training = compare(fake, trained, names) if trained else {}
+    training_floor = compare(real, trained, _possible(names, real, trained)) if trained else {}
+    copied = _copied(fake, real, other, trained, notes)
     by_class = _classes(case, fake, real, compare, names) if per_class else {}
     if per_class and isinstance(case.judged, Drawn) and case.judged.ignores_classes():
         notes.append("the generator draws the same image whichever class is asked for: the numbers by class are those of no class")
-    if not scores:
+    if not scores and "cas" not in names:
         raise DataError(f"none of {', '.join(names)} could be computed. {notes[-1]}")
     found = Evaluation(
         subject=case.judged.name,
@@ -146,54 +194,57 @@ def _evaluate(case: Case, eyes: Features, logits: Logits | None, names: Sequence
         errors={name: score.error for name, score in scores.items() if score.error is not None},
         floor={name: score.value for name, score in floor.items()},
         floor_of=floor_of,
-        settings=settings(case, eyes, names, seed),
+        settings=settings(case, eyes, names, seed, [network for network, _ in answers]),
         training={name: score.value for name, score in against_training.items()},
+        training_floor={name: score.value for name, score in training_floor.items()},
         per_class=by_class,
-        memorisation={**copies.numbers(copied), "training images searched": float(len(case.train))} if copied else {},
+        memorisation={**copies.numbers(copied), "training images searched": float(len((trained or real).rows))} if copied else {},
         notes=tuple(dict.fromkeys(notes)),
         model=case.model or {},
     )
     return found, copied
 
 
-def rows_of(eyes: Sequence[Features], side: Side) -> list[Tensor]:
-    """Rows (n, f) of each of the features, on the CPU, of all images of a side; only a few hundred images are in memory at a time."""
-    parts: list[list[Tensor]] = [[] for _ in eyes]
-    with torch.inference_mode(), Bar(f"{eyes[0].name} features of {side.name}", side.count) as progress:
-        for at in range(0, side.count, CHUNK):
-            which = range(at, min(at + CHUNK, side.count))
-            pixels = side.pixels(which)
-            for rows, one in zip(parts, eyes, strict=True):
-                rows.append(extract(one, pixels))
-            progress(which.stop)
-    return [sets.check_rows(torch.cat(rows), side.name, one.name) for rows, one in zip(parts, eyes, strict=True)]
+def _copied(fake: Seen, real: Seen, other: Seen | None, trained: Seen | None, notes: list[str]) -> Memorisation | None:
+    """The check for copies of training images, with the numbers of images rather than of rows; None, and a note, where it fails."""
+    train, unseen = (trained, real) if trained else (real, other)
+    try:
+        found = memorisation(fake.rows, train.rows, unseen.rows if unseen else None)
+    except GanforgeError as error:
+        notes.append(f"copies were not looked for: {error}")
+        return None
+    return found._replace(fakes=fake.examples[found.fakes], neighbours=train.examples[found.neighbours])
 
 
-def _real(eyes: Features, images: ImageSet, whose: str) -> Tensor:
-    with Bar(f"{eyes.name} features of {whose}", len(images)) as progress:
-        found = cached(eyes, images, cache_folder(), keep=len(images), progress=progress)
-    return sets.check_rows(found.rows, whose, eyes.name)
+def _possible(names: Sequence[str], a: Seen, b: Seen) -> list[str]:
+    """The metrics that both sides have images enough for."""
+    return [name for name in names if measure.METRICS[name].least <= min(len(a.rows), len(b.rows))]
 
 
-def _floor_sets(real: Tensor, other: Tensor | None, split: str, seed: int) -> tuple[Tensor, Tensor, str]:
-    if other is not None:
-        what = "training against held-out images" if split == "held-out" else "two disjoint parts of the data"
-        only = "; the column on training data has none of its own" if split == "held-out" else ""
-        return other, real, f"{what}, {len(other):,} and {len(real):,}{only}"
-    order = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
-    half = len(real) // 2
+def _floor_sets(real: Seen, other: Seen | None, case: Case, seed: int) -> tuple[Seen, Seen, str]:
+    if case.other is not None and other is not None:
+        ours, theirs = f"{len(case.other):,}", f"{len(case.real):,}"
+        if case.split == "held-out":
+            return other, real, f"training against held-out images, {ours} and {theirs}; on training data the other way round"
+        return other, real, f"two disjoint parts of the data, {ours} and {theirs}"
+    order = torch.randperm(len(real.rows), generator=torch.Generator().manual_seed(seed))
+    half = len(order) // 2
     what = f"two disjoint halves of the data, {half:,} each: fewer than judged, so all but KID lie higher here"
-    return real[order[:half]], real[order[half : 2 * half]], what
+    low, high = (Seen(real.rows[some], real.examples[some]) for some in (order[:half], order[half : 2 * half]))
+    return low, high, what
 
 
-def settings(case: Case, eyes: Features, names: Sequence[str], seed: int) -> dict[str, str]:
+def settings(case: Case, eyes: Features, names: Sequence[str], seed: int, answers: Sequence[Features] = ()) -> dict[str, str]:
     """Everything that decides the numbers, in words, in the order in which it is quoted."""
     shape = case.real.images.shape
+    held = most(eyes) if most(eyes) < max(case.judged.count, len(case.real), len(case.other or ())) else 0
     return {
-        "features": f"{eyes.name} ({', '.join(f'{key} {value}' for key, value in eyes.facts.items())})",
+        "features": _facts(eyes),
+        "classes told by": ", ".join(_facts(one) for one in answers if one.facts.get("weights") != eyes.facts["weights"]),
         "judged": f"{case.judged.count:,} images",
         "real": f"{len(case.real):,} images",
         "training": f"{len(case.other):,} images" if case.split == "held-out" and case.other is not None else "",
+        "of which": f"{held:,} a side for all but FID" if held else "",
         "data": f"{Path(case.data).absolute().name} ({case.fingerprint[:8]})",
         "split": case.split,
         "size": f"{shape[3]}x{shape[2]}x{shape[1]}",
@@ -204,21 +255,22 @@ def settings(case: Case, eyes: Features, names: Sequence[str], seed: int) -> dic
     }
 
 
-def _classes(case: Case, fake: Tensor, real: Tensor, compare: Compare, names: Sequence[str]) -> dict[str, Mapping[str, float]]:
+def _facts(eyes: Features) -> str:
+    return f"{eyes.name} ({', '.join(f'{key} {value}' for key, value in eyes.facts.items())})"
+
+
+def _classes(case: Case, fake: Seen, real: Seen, compare: Compare, names: Sequence[str]) -> dict[str, Mapping[str, float]]:
     """{class: {metric: value}} for the metrics in INTRA; classes with too few images on a side are left out."""
-    ours, theirs = case.judged.labels, case.real.labels
+    ours, theirs = labelled.shared(case, "--per-class")
     which = [name for name in INTRA if name in names] or list(INTRA)
-    if ours is None or theirs is None:
-        side = "the data has" if theirs is None else "the judged images have"
-        raise DataError(f"--per-class needs classes on both sides, and {side} none that fit.")
     found: dict[str, Mapping[str, float]] = {}
-    if set(case.judged.names) != set(case.real.names):
-        apart = sorted(set(case.judged.names) ^ set(case.real.names))
-        raise DataError(f"--per-class needs the same classes on both sides; only one side has {', '.join(apart[:10])}.")
     for number, kind in enumerate(case.real.names):
-        a, b = fake[ours == case.judged.names.index(kind)], real[theirs == number]
-        fitting = [name for name in which if measure.METRICS[name].least <= min(len(a), len(b))]
-        found[kind] = {name: score.value for name, score in compare(a, b, fitting).items()}
+        a, b = (
+            Seen(side.rows[chosen], side.examples[chosen])
+            for side, labels in ((fake, ours), (real, theirs))
+            for chosen in [labels[side.examples] == number]
+        )
+        found[kind] = {name: score.value for name, score in compare(a, b, _possible(which, a, b)).items()}
     return found
 
 
