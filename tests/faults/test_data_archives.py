@@ -162,3 +162,33 @@ def test_fault_24_label_tables_of_many_kinds_are_read_and_their_reading_is_told(
     found = look(labelled(tmp_path / "in", text))
     assert found.names == ("cat", "dog") and found.labels.tolist() == [0, 1, 0, 1]
     assert any(n.startswith("labels from labels.csv (") for n in found.report["notes"])
+
+
+NO_TABLE = {
+    "one column": ("good0.png\ngood1.png\n", "has one column, beginning with 'good0.png'. Expected file and label in each line, with a"),
+    "blanks between": ("file label\ngood0.png a\n", "has one column, beginning with 'file label'"),
+    "a huge cell": ("file,label\ngood0.png," + "x" * 200_000, "is no table in line 2: field larger than field limit"),
+    "bytes": ("file,label\ngood0.png,c\0at\n", "is not text: it holds bytes of 0"),
+    "other columns": ("id_number,height\n1,2\n", "is not among the images"),
+    "other wide columns": ("id_number,height," + "y" * 500 + "\n1,2,3\n", "has the columns id_number, height, yyyy"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_TABLE)
+def test_fault_24_a_label_file_that_is_no_table_is_told_in_a_few_words(tmp_path, kind):
+    text, words = NO_TABLE[kind]
+    with pytest.raises(DataError) as caught:
+        look(labelled(tmp_path / "in", text))
+    assert words in str(caught.value) and str(caught.value).startswith("labels.csv ") and len(str(caught.value)) < 400
+
+
+def test_fault_24_long_names_in_a_label_file_are_shortened_where_they_are_told(tmp_path):
+    with pytest.raises(DataError) as caught:
+        look(labelled(tmp_path / "in", "file,label\n" + "z" * 5000 + ".png,a\ngood0.png," + "y" * 5000 + "\ngood0.png,b\n"))
+    told = str(caught.value)
+    assert "line 2: zzz" in told and "zzz... is not among the images" in told and "but 'yyyy" in told and len(told) < 900
+
+
+def test_fault_24_capital_letters_of_another_system_are_no_hindrance(tmp_path):
+    found = look(labelled(tmp_path / "in", "File,Label\nGOOD0.PNG,a\nx\\Good1.png,b\ngood2.png,a\ngood3.PNG,b\n"))
+    assert found.names == ("a", "b") and found.labels.tolist() == [0, 1, 0, 1]

@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganforge.core.errors import DataError
+import ganforge
+from ganforge import cli
+from ganforge.core.errors import DataError, UsageError
 from ganforge.data.describe import summary
 from ganforge.data.images import Images
 from ganforge.runs import report
 
 from .make import encoded, fill, look, noise, reasons, smooth, state
+from .runs import quick, train
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
@@ -101,6 +104,27 @@ def test_fault_05_empty_file_web_page_and_git_lfs_pointer_are_told_apart(tmp_pat
     assert any(line.startswith("advice:") and "git lfs pull" in line for line in summary(found))
 
 
+STRANGERS = {
+    "a.pdf.jpg": (b"%PDF-1.7", "a PDF document"),
+    "drawing.png": (b"<?xml version='1.0'?><svg width='9'/>", "an SVG drawing, convert to PNG"),
+    "denied.jpg": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "it is text"),
+    "layers.jpg": (b"8BPS\0\1" + bytes(40), "a Photoshop file, convert to PNG"),
+    "film.jpg": (b"\0\0\0\x20ftypisom" + bytes(40), "a video"),
+    "old.rar": (b"Rar!\x1a\x07" + bytes(40), "a RAR archive, unpack it"),
+    "packed.png": (b"\x1f\x8b\x08" + bytes(40), "a gzip archive, unpack it"),
+    "new.jpg": (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40), "JPEG XL is not read, convert to JPEG or PNG"),
+    "wave.jpg": (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), "JPEG 2000 is not read, convert to JPEG or PNG"),
+    "zeros.jpg": (bytes(5000), "none of PNG, JPEG, WEBP, BMP, GIF, TIFF"),
+}
+
+
+def test_fault_05_other_kinds_of_files_under_an_image_s_name_are_called_what_they_are(tmp_path):
+    root = fill(tmp_path / "in")
+    for name, (body, _) in STRANGERS.items():
+        (root / name).write_bytes(body)
+    assert reasons(look(root)) == {name: f"not an image: {words}" for name, (_, words) in STRANGERS.items()}
+
+
 def test_fault_06_wrong_upper_case_or_missing_endings_are_read_by_content_and_counted(tmp_path):
     root = fill(tmp_path / "in", 2)
     (root / "jpeg.png").write_bytes(encoded(noise(5), "JPEG"))
@@ -136,6 +160,25 @@ def test_fault_19_folders_without_images_say_what_was_seen(tmp_path):
         look(root)
     fill(root / "deep" / "er")
     assert len(look(root)) == 4 and look(root).report["skipped"] == []
+
+
+def test_fault_19_a_path_that_is_a_broken_link_or_one_round_is_called_that(tmp_path):
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    (tmp_path / "gone").symlink_to("/no/where")
+    for name, aim in (("round", str(tmp_path / "round")), ("gone", "/no/where")):
+        with pytest.raises(UsageError, match=f"{name} is a link that leads nowhere .to {aim}."):
+            look(tmp_path / name)
+
+
+def test_fault_01_a_held_out_part_that_cannot_be_used_is_told_and_the_rest_is(tmp_path):
+    fill(tmp_path / "in" / "train", 6), (tmp_path / "in" / "test").mkdir()
+    for k in range(3):
+        (tmp_path / "in" / "test" / f"{k}.jpg").write_bytes(encoded(noise(k), "JPEG")[:300])
+    found = look(tmp_path / "in")
+    told = "note: the held-out part is not used: 0 of 3 files can be used as images, at least 2 are needed (3 truncated)."
+    assert len(found) == 6 and found.held_out is None and told in summary(found)
+    with pytest.raises(DataError, match="0 of 3 files can be used"):
+        look(tmp_path / "in", strict=True)
 
 
 def test_fault_19_loops_of_links_and_pipes_end_at_once(tmp_path):
@@ -174,6 +217,25 @@ def test_fault_20_odd_file_names_work_and_are_escaped_in_log_and_page(tmp_path):
     (tmp_path / "run" / "data_report.json").write_text(json.dumps({**found.report, "summary": summary(found)}))
     page = report.write(tmp_path / "run").read_text()
     assert "&lt;b&gt;.png" in page and "<b>.png" not in page
+
+
+def test_fault_20_names_that_are_no_utf_8_are_used_from_the_check_to_a_resumed_run(tmp_path, monkeypatch):
+    quick(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    root = os.fsencode(tmp_path) + b"/ph\xff o\ntos"
+    for name in (b"cat\xff", b"d\xc3\xb6g", b"new\nline"):
+        os.makedirs(root + b"/" + name)
+        for k in range(8):
+            with open(root + b"/" + name + b"/\xfe%d.png" % k, "wb") as file:
+                file.write(encoded(noise(8 * len(name) + k, 8, 8)))
+    where = os.fsdecode(root)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["check", where, "--out", "report.json"])
+    assert not left.value.code and json.loads(Path("report.json").read_text("utf-8"))["path"] == where
+    run = train(tmp_path / "run", where)
+    assert run.finished and run.model().spec.names == ("cat\\udcff", "dög", "new\\nline")
+    assert (tmp_path / "run" / "best" / "README.md").read_text("utf-8")
+    assert ganforge.resume(tmp_path / "run").finished
 
 
 def test_fault_21_files_deleted_or_changed_during_training_change_nothing(tmp_path):

@@ -61,6 +61,8 @@ FAULTS = {
     45: "A generator that fails for one request",
     46: "A server that is stopped or tricked",
 }
+NOT_BUILT = {25, 26, 27, 43, 44, 45, 46}
+"""Faults of things that are not there yet: tables, sound, video, a server."""
 OPENING = """# Faults
 
 What Ganforge promises when things go wrong. Every line is the name of a test that makes the fault and checks the promise, and
@@ -86,7 +88,7 @@ def page(found: dict[int, list[tuple[str, str]]]) -> str:
         for words, test in found.get(number, []):
             lines.append(f"| {number} {name} | {words} | `{test}` |")
     missing = [f"{number} ({name})" for number, name in FAULTS.items() if number not in found]
-    return "\n".join(lines) + "\n" + (f"\nWithout a test, and so without a promise: {'; '.join(missing)}.\n" if missing else "")
+    return "\n".join(lines) + "\n" + (f"\nNot built yet, and so without a promise: {'; '.join(missing)}.\n" if missing else "")
 
 
 def test_the_page_on_faults_is_what_the_tests_are_called():
@@ -96,8 +98,8 @@ def test_the_page_on_faults_is_what_the_tests_are_called():
     assert PAGE.exists() and PAGE.read_text() == text, "docs/faults.md is stale: UPDATE_SNAPSHOTS=1 pytest tests/faults/test_page.py"
 
 
-def test_every_fault_of_images_archives_and_labels_has_a_test():
-    assert sorted(set(range(1, 25)) - promises(HERE).keys()) == [] and promises(HERE).keys() <= FAULTS.keys()
+def test_every_fault_of_what_is_built_has_a_test():
+    assert sorted(FAULTS.keys() - NOT_BUILT - promises(HERE).keys()) == [] and promises(HERE).keys() <= FAULTS.keys()
 
 
 def test_a_new_or_missing_test_changes_the_page(tmp_path):

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 
 import ganforge
-from ganforge.core import checkpoint, machine, memory
+from ganforge.core import checkpoint, limits, machine, memory
 from ganforge.core import train as training
 from ganforge.core.engine import iterate
 from ganforge.core.errors import MemoryShortError, StorageError
 from ganforge.core.run import Run
-from ganforge.runs import environment, preflight
+from ganforge.runs import preflight
 from tests.contract.toys import two_player
 
 from .runs import gan, newest, quick, same, state, train, words
@@ -120,7 +120,7 @@ def test_fault_31_micro_batches_divide_and_the_gradient_is_that_of_the_batch():
 
 
 def test_fault_31_what_cannot_fit_is_refused_before_it_is_tried(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "memory", lambda: (10**9, 10**7))
+    monkeypatch.setattr(limits, "memory", lambda: (10**9, 10**7))
     with pytest.raises(MemoryShortError, match="needs about .* GB of memory even with micro-batches of 1; 10 MB are free"):
         train(tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -131,7 +131,7 @@ def test_fault_31_what_fits_only_in_parts_is_cut_before_it_starts(tmp_path, monk
     found = {}
     plain = memory.needs
     monkeypatch.setattr(memory, "needs", lambda *a: found.setdefault("needs", plain(*a)))
-    monkeypatch.setattr(environment, "memory", lambda: (10**9, found["needs"].training(9) if found else 10**9))
+    monkeypatch.setattr(limits, "memory", lambda: (10**9, found["needs"].training(9) if found else 10**9))
     run = train(tmp_path / "run", save_minutes=5.0)
     assert "micro-batches of 8, 2 of them added up to the same batch of 16: the whole" in " ".join(capsys.readouterr().out.split())
     assert run.finished and state(run.folder)["accumulate"] == 2
@@ -181,7 +181,7 @@ def test_fault_31_the_real_allocator_is_understood_where_memory_is_limited(tmp_p
 
 
 def test_fault_31_networks_far_too_large_are_refused_by_their_weights_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "memory", lambda: (2 * 10**9, 10**8))
+    monkeypatch.setattr(limits, "memory", lambda: (2 * 10**9, 10**8))
     monkeypatch.setattr(memory, "needs", lambda *a: pytest.fail("they were built"))
     with pytest.raises(MemoryShortError, match=r"needs about [\d,.]+ GB of memory even with micro-batches of 1; 0.1 GB are free"):
         train(tmp_path / "run", width=32768)

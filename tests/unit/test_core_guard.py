@@ -1,5 +1,6 @@
 """The guard: numbers with known answers, one word for one history, copies that leave the training alone."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from torch.optim import SGD, Adam
 from ganforge import losses
 from ganforge.core.guard.gap import gains
 from ganforge.core.guard.look import Examples, Eye
-from ganforge.core.guard.verdict import ADVICE, PAGE, judge
+from ganforge.core.guard.verdict import ADVICE, HEEDED, PAGE, judge, opine
 from ganforge.core.method import Progress
 from tests.contract.toys import METHODS, Points, two_player
 
@@ -113,6 +114,7 @@ def test_a_run_that_learns_hears_nothing():
         ("saturated", 0.0, {"blank": 1.0, "movement": 0.0}, 3),
         ("saturated", 0.5, {"blank": 0.9}, 8),
         ("saturated", 0.5, {"pinned": 0.5}, 5),
+        ("diverging", 0.0, {"distance": 0.4, "movement": 0.8, "coverage": 0.05}, 11),
         ("collapsing", 0.5, {"diversity": 0.05}, 10),
         ("collapsing", 0.5, {"coverage": 0.02, "density": 1.0}, 10),
         ("overpowered", 0.0, {"distance": 0.4, "accuracy/real": 1.0, "accuracy/fake": 1.0}, 18),
@@ -151,10 +153,30 @@ def test_without_averaging_movement_is_not_known_and_the_longer_wait_holds():
     assert [judge(blank[: i + 1]).word for i in range(8)] == ["learning"] * 7 + ["saturated"]
 
 
+def test_samples_that_move_are_no_fault_where_they_are_near_or_come_nearer():
+    assert set(words((0.0, {"movement": 0.8}))) == {"learning"}, "they cover the data"
+    assert set(words((0.0, {"movement": 0.8, "coverage": 0.05, "density": 0.1}))) == {"learning"}, "the distance falls"
+
+
+def test_a_run_goes_back_after_three_looks_and_only_for_what_helps():
+    history = [look((i + 1) / 50) for i in range(30)]
+    assert opine(history).healthy and opine(history).caution == 1
+    assert not opine([]).healthy and not opine(history[:1] + [look(0.04, coverage=0.1)] * 5).healthy
+    blank = {"blank": 1.0, "movement": 0.0}
+    for bad, asks in ((4, False), (5, True)):  # the first word comes at the third blank look
+        said = opine([*history, *(look((31 + i) / 50, **blank) for i in range(bad))])
+        assert (said.caution < 1, said.why) == (asks, "saturated" if asks else "") and not said.healthy
+    copies = [look((i + 1) / 50, distinct=1.0) for i in range(30)]
+    assert judge(copies).word == "memorising" and opine(copies).caution == 1 and not opine(copies).healthy
+    assert set(HEEDED) < ADVICE.keys()
+
+
 def test_advice_leads_to_a_heading_that_exists():
     page = (Path(__file__).parents[2] / PAGE).read_text().lower()
     for word, advice in ADVICE.items():
-        assert f"\n## {word}\n" in page
+        section = page.partition(f"\n## {word}\n")[2].partition("\n## ")[0]
+        picture = re.search(r"!\[.+\]\((images/bad-.+\.png)\)", section)
+        assert picture and (Path(__file__).parents[2] / "docs" / picture[1]).is_file(), word
         assert bool(advice) == (word != "learning")
     said = judge([look(0.5, distinct=1.0)])
     assert said.advice and said.link == f"{PAGE}#memorising"

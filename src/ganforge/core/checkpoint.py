@@ -15,7 +15,8 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def write(
 ) -> Path:
     """Save everything as ckpt/<seen>; raises StorageError and leaves the older checkpoints whole if the disk refuses.
 
-    Checkpoints of later moments go: they are of a course that was rolled back.
+    The KEEP newest stay, and the newest whose facts say `healthy`. Those of later moments go: they are of a course that was rolled back.
     """
     tensors, optimizers = collect(method, average)
     tensors |= storable(extra or {})
@@ -73,14 +74,21 @@ def write(
             f"the checkpoint at {seen:,} examples could not be written to {root}: {error.strerror or error}. It needs {need:,} bytes; "
             f"{free:,} are free{missing}. The checkpoint before it is whole: make room, then `gan resume {folder}`."
         ) from error
-    places = _places(folder)
+    places, keep = _places(folder), healthy(folder)
     for old in [p for p in places if p.name > name] + [p for p in places if p.name <= name][KEEP:]:
-        shutil.rmtree(old, ignore_errors=True)
+        if old.name > name or old.name != f"{keep:012d}":
+            shutil.rmtree(old, ignore_errors=True)
     return root / name
 
 
-def read(folder: Path, *, skip: int = 0, most: float = math.inf) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """(tensors, state) of the newest checkpoint that is whole; None if there never was one.
+Takes = Callable[[Mapping[str, Any]], bool]
+"""Whether a checkpoint with this state is one to look at."""
+
+
+def read(
+    folder: Path, *, skip: int = 0, most: float = math.inf, takes: Takes = lambda state: True
+) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """(tensors, state) of the newest checkpoint that is whole; None if there never was one that is to be taken.
 
     skip: pass over so many whole ones, if older ones are there. most: bytes of tensors beyond which a file is not even opened.
     A damaged one is passed over with a warning. Raises CheckpointError if none is whole, or if a newer Ganforge wrote it.
@@ -88,6 +96,8 @@ def read(folder: Path, *, skip: int = 0, most: float = math.inf) -> tuple[dict[s
     places, faults, whole = _newest_first(folder), [], None
     for place in places:
         try:
+            if not takes(_state(place)):
+                continue
             whole = _open(place, most)
         except CheckpointError:  # of a newer Ganforge: it is whole, and to go on from an older one would delete it
             raise
@@ -97,7 +107,7 @@ def read(folder: Path, *, skip: int = 0, most: float = math.inf) -> tuple[dict[s
         if not skip:
             break
         skip -= 1
-    if places and whole is None:
+    if faults and whole is None:
         raise CheckpointError(f"no checkpoint in {folder / 'ckpt'} can be read:\n  " + "\n  ".join(faults))
     if whole and faults:
         logger.warning(
@@ -106,14 +116,18 @@ def read(folder: Path, *, skip: int = 0, most: float = math.inf) -> tuple[dict[s
     return whole
 
 
-def read_state(folder: Path) -> dict[str, Any]:
+def read_state(folder: Path, takes: Takes = lambda state: True) -> dict[str, Any]:
     """The JSON of the newest checkpoint that has one; empty if none has. Its tensors are neither read nor checked."""
     for place in _newest_first(folder):
-        try:
-            return _state(place)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            continue  # `read` will say so
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # `read` will say so
+            if takes(state := _state(place)):
+                return state
     return {}
+
+
+def healthy(folder: Path, takes: Takes = lambda state: True) -> int:
+    """Examples seen at the newest checkpoint whose facts say `healthy`; 0 if none does."""
+    return int(read_state(folder, lambda state: state.get("healthy") is True and takes(state)).get("seen", 0))
 
 
 def _places(folder: Path) -> list[Path]:
@@ -237,6 +251,11 @@ def replace_file(path: Path, data: bytes) -> None:
         aside.unlink(missing_ok=True)  # half a file would only fill a full disk further
         raise
     flush_directory(path.parent)
+
+
+def replace_json(path: Path, content: Any) -> None:
+    """Write readable JSON as `replace_file` does. What is no UTF-8 in file names is escaped, and read again as it was."""
+    replace_file(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace"))
 
 
 def flush_directory(path: Path) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from .restart import FIRST, Restart
+
 
 class GanforgeError(Exception):
     """Base of every error that is meant for the user."""
@@ -28,13 +30,13 @@ class DataError(GanforgeError, ValueError):
 
 
 class DivergedError(GanforgeError, RuntimeError):
-    """A loss or a weight stopped being a finite number (exit 4). `restarts`: how often the run had been rolled back before."""
+    """A loss or a weight stopped being a finite number (exit 4). `restart`: how the run had started before it."""
 
     exit_code = 4
 
-    def __init__(self, message: str, restarts: int = 0) -> None:
+    def __init__(self, message: str, restart: Restart = FIRST) -> None:
         super().__init__(message)
-        self.restarts = restarts
+        self.restart = restart
 
 
 class StorageError(GanforgeError, OSError):

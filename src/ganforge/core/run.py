@@ -50,6 +50,8 @@ class Run:
     """How often that is done, evenly over the run. 0: as often as costs at most 5 % of the time, and at the end."""
     out: str = ""
     """Folder of the run. Empty: the next free runs/NAME-001."""
+    rescue: bool = False
+    """Heed the guard: where samples have gone bad, go back to where they were healthy with a lower learning rate, at most three times."""
     log: tuple[str, ...] = ()
     """Trackers beside the files: tensorboard, wandb, mlflow."""
 

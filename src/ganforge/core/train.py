@@ -18,6 +18,7 @@ from .errors import CheckpointError, DivergedError, StorageError
 from .finite import Fault, Finite, not_finite
 from .log import Meter
 from .method import Batch, Method, Progress
+from .restart import FIRST, Opinion, Restart, Unwell
 from .run import Run
 from .schedule import evenly
 
@@ -41,6 +42,7 @@ class Tick(NamedTuple):
     seconds: float
     """Training time so far, over all sittings."""
     average: Average
+    restart: Restart = FIRST
 
 
 class Watcher(Protocol):
@@ -69,28 +71,27 @@ def train(
     device: torch.device,
     watcher: Watcher | None,
     stop: Callable[[], bool] = lambda: False,
-    restarts: int = 0,
+    restart: Restart = FIRST,
     facts: Mapping[str, Any] | None = None,
+    opinion: Callable[[], Opinion] = Opinion,
 ) -> Progress:
     """Train until `run.examples` are seen or `stop()`; continues from the checkpoint in `folder` if there is one.
 
-    `run` is resolved: examples, precision and layout are set. restarts: how often the run was rolled back; each time other random
-    numbers are drawn and learning rates halved. facts: JSON that checkpoints carry along. Returns where it stopped, which is saved in
-    `folder`. Raises DivergedError once a loss or weight is known not to be finite, before any checkpoint or picture of it.
+    `run` is resolved: examples, precision and layout are set. facts: JSON that checkpoints carry along. opinion: heeded where `run.rescue`.
+    Returns where it stopped and saved. Raises DivergedError at numbers that are not finite, before any checkpoint of them, and Unwell.
     """
-    rank, world = parallel.world()
-    average, meter, finite = Average(method.exports, run.ema), Meter(), Finite(method)
-    before = _resume(folder, method, average, meter, device, restarts)
-    step, restarts, accumulate = before.step, max(restarts, before.restarts), max(run.accumulate, before.accumulate)
-    saver = _Saver(folder, run.save_minutes, {**(facts or {}), "restarts": restarts, "accumulate": accumulate})
-    seed, caution, began = moved_on(run.seed, restarts), 0.5**restarts, time.monotonic()
+    (rank, world), average, meter, finite = parallel.world(), Average(method.exports, run.ema), Meter(), Finite(method)
+    before = _resume(folder, method, average, meter, device, restart)
+    step, restart, accumulate = before.step, restart.later(before.restart), max(run.accumulate, before.accumulate)
+    saver, began, said = _Saver(folder, run.save_minutes, facts or {}, restart, accumulate), time.monotonic(), Opinion()
+    seed = moved_on(run.seed, restart.number)
     batches = data.batches(run.batch, seed=seed, start=step, rank=rank, world=world, device=str(device))
     now = Progress(step, step * run.batch, run.examples)
     if step and watcher:  # a kill between a checkpoint and what is made from it leaves the latter old or missing
         watcher.saved(Tick(now, {}, before.seconds, average))
     while now.seen < now.total:
         seed_step(seed, rank, step)
-        numbers = iterate(method, micro_batches(next(batches), accumulate), now, autocast=DTYPES[run.precision], caution=caution)
+        numbers = iterate(method, micro_batches(next(batches), accumulate), now, autocast=DTYPES[run.precision], caution=restart.caution)
         step += 1
         now = Progress(step, step * run.batch, run.examples)
         average.update(now, run.batch)
@@ -102,19 +103,20 @@ def train(
         last = now.seen >= now.total or (vote and parallel.any_process(stop()))
         save = last or ((due or clock) and parallel.any_process(saver.due()))
         if due or save or vote:
-            _agree(finite.fault(wait=due or save or world > 1), now, restarts)
+            _agree(finite.fault(wait=due or save or world > 1), now, restart)
         if watcher:
             watcher.step(now)
         if not (due or save):
             continue
-        tick = Tick(now, meter.read(), before.seconds + time.monotonic() - began, average)
+        tick = Tick(now, meter.read(), before.seconds + time.monotonic() - began, average, restart)
         if due:
             meter.clear()
             if watcher:
                 watcher.tick(tick)
+            said = _heed(opinion(), restart) if run.rescue else said
         if save:
-            _agree(Fault(step, wrong, dict(tick.numbers)) if (wrong := not_finite(method, average)) else None, now, restarts)
-            if saver.save(method, average, meter, tick, last) and watcher:
+            _agree(Fault(step, wrong, dict(tick.numbers)) if (wrong := not_finite(method, average)) else None, now, restart)
+            if saver.save(method, average, meter, tick, last, said.healthy) and watcher:
                 watcher.saved(tick)
             parallel.barrier()
         if last:
@@ -127,16 +129,16 @@ class _Before(NamedTuple):
 
     step: int = 0
     seconds: float = 0.0
-    restarts: int = 0
+    restart: Restart = FIRST
     accumulate: int = 1
 
 
-def _resume(folder: Path, method: Method, average: Average, meter: Meter, device: torch.device, restarts: int) -> _Before:
+def _resume(folder: Path, method: Method, average: Average, meter: Meter, device: torch.device, restart: Restart) -> _Before:
     """Put everything back as the newest checkpoint has it; the second restart from one takes the one before it, if there is one."""
     most = 16.0 * sum(t.numel() * t.element_size() for t in method.state_dict().values())  # averages, moments, and to spare
-    found = checkpoint.read(folder, most=most)
-    if found and restarts > found[1].get("restarts", 0) + 1:
-        found = checkpoint.read(folder, skip=1, most=most)
+    found = checkpoint.read(folder, most=most, takes=restart.takes)
+    if found and restart.number > found[1].get("restarts", 0) + 1 and restart.since < restart.number:
+        found = checkpoint.read(folder, skip=1, most=most, takes=restart.takes)
     if found is None:
         parallel.share(method)
         for network in average.networks.values():
@@ -146,7 +148,9 @@ def _resume(folder: Path, method: Method, average: Average, meter: Meter, device
     checkpoint.restore(method, average, tensors, state)
     meter.add_all({key.removeprefix("meter/"): value for key, value in tensors.items() if key.startswith("meter/")}, device)
     try:
-        return _Before(int(state["step"]), float(state["seconds"]), int(state.get("restarts", 0)), int(state.get("accumulate", 1)))
+        count = int(state.get("restarts", 0))
+        known = Restart(count, float(state.get("caution", 0.5**count)))
+        return _Before(int(state["step"]), float(state["seconds"]), known, int(state.get("accumulate", 1)))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"the checkpoint in {folder} lacks or garbles {error}: it was not written by Ganforge.") from error
 
@@ -154,16 +158,17 @@ def _resume(folder: Path, method: Method, average: Average, meter: Meter, device
 class _Saver:
     """Says when to save, saves in the first process, and outlives a disk that is full for a while."""
 
-    def __init__(self, folder: Path, minutes: float, facts: Mapping[str, Any]) -> None:
-        self.folder, self.facts, self.wait = folder, facts, 60 * minutes
+    def __init__(self, folder: Path, minutes: float, facts: Mapping[str, Any], restart: Restart, accumulate: int) -> None:
+        self.facts = {**facts, "restarts": restart.number, "caution": restart.caution, "accumulate": accumulate}
+        self.folder, self.wait = folder, 60 * minutes
         self.next, self.failures = time.monotonic() + self.wait, 0
 
     def due(self) -> bool:
         return time.monotonic() > self.next
 
-    def save(self, method: Method, average: Average, meter: Meter, tick: Tick, last: bool) -> bool:
+    def save(self, method: Method, average: Average, meter: Meter, tick: Tick, last: bool, healthy: bool) -> bool:
         """Whether the checkpoint was written. Raises StorageError where it was not and there is no later try."""
-        facts = {**self.facts, "step": tick.now.step, "seconds": tick.seconds}
+        facts = {**self.facts, "step": tick.now.step, "seconds": tick.seconds, "healthy": healthy}
         self.next = time.monotonic() + self.wait
         try:
             if parallel.world()[0] == 0:
@@ -187,7 +192,15 @@ def micro_batches(batch: Batch, parts: int) -> list[Batch]:
     return [{key: pieces[i] for key, pieces in cut.items()} for i in range(parts)]
 
 
-def _agree(fault: Fault | None, now: Progress, restarts: int) -> None:
+def _heed(said: Opinion, restart: Restart) -> Opinion:
+    """Raise Unwell in every process if the first one's opinion asks to go back."""
+    caution = parallel.same_everywhere(said.caution)
+    if caution < 1:
+        raise Unwell(said._replace(caution=caution), restart)
+    return said
+
+
+def _agree(fault: Fault | None, now: Progress, restart: Restart) -> None:
     """Raise DivergedError in every process if one has a fault."""
     if not parallel.any_process(fault is not None):
         return
@@ -197,5 +210,5 @@ def _agree(fault: Fault | None, now: Progress, restarts: int) -> None:
     healthy = f" The step before was still healthy: {numbers}." if numbers else ""
     seen = fault.step * (now.seen // now.step)
     raise DivergedError(
-        f"{fault.wrong[0]}{more} stopped being a finite number at step {fault.step:,} ({seen:,} examples).{healthy}", restarts
+        f"{fault.wrong[0]}{more} stopped being a finite number at step {fault.step:,} ({seen:,} examples).{healthy}", restart
     )

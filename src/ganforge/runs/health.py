@@ -12,8 +12,9 @@ from torch import Tensor
 from ..core import memory
 from ..core.guard.gap import COST, gains
 from ..core.guard.look import Critic, Examples, Eye
-from ..core.guard.verdict import Health, judge
+from ..core.guard.verdict import STANDS, Health, judge, opine
 from ..core.method import Batch, Progress
+from ..core.restart import Opinion
 from ..core.schedule import evenly
 from ..core.train import Tick
 from . import sampling
@@ -44,6 +45,7 @@ class Guard:
         self.eye = Eye(self._some(data), some if some and len(some.x) else None, n)  # none of the guard's classes may be held out
         self.gaps = min(GAPS, int(SHARE * -(-run["examples"] // run["batch"]) / COST))
         self.looks = [_numbers(line, run["examples"]) for line in history if "health" in line]
+        self.seen = 0
 
     def look(self, tick: Tick) -> Health | None:
         """What it says now; None between its looks."""
@@ -53,7 +55,13 @@ class Guard:
         if self.gaps and evenly(tick.now, self.gaps):
             numbers |= {f"gap/{name}": gain for name, gain in self._gains(tick.now).items()}
         self.looks.append({**tick.numbers, **numbers, "fraction": tick.now.fraction})
+        self.seen = tick.now.seen
         return judge(self.looks)._replace(numbers=numbers)
+
+    def opinion(self) -> Opinion:
+        """Whether the run may come back to where it stands, or should go back itself, and why."""
+        said = opine(self.looks)
+        return said._replace(why=f"rescue: {said.why} in {STANDS} looks in a row, at {self.seen:,} images.") if said.why else said
 
     def _see(self, tick: Tick) -> dict[str, float]:
         drawn = sampling.images(tick.average.networks["generator"], self.z, self.y)

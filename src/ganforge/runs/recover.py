@@ -1,11 +1,11 @@
-"""What a run survives by itself: a divergence, and too little memory."""
+"""What a run survives by itself: a divergence, too little memory, and, with `rescue`, what the guard says of its samples."""
 
 from __future__ import annotations
 
 import dataclasses
 import gc
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 import torch
 
-from ..core import memory, parallel
-from ..core.checkpoint import replace_file
+from ..core import checkpoint, memory, parallel
 from ..core.errors import DivergedError, GanforgeError, MemoryShortError, UsageError
+from ..core.restart import FIRST, Restart, Unwell
 from ..core.run import Run
 
 T = TypeVar("T")
@@ -27,33 +27,55 @@ COUNT = "restarts.json"
 
 
 def persevere(attempt: Callable[..., T], recipe: Any, folder: Path, say: Callable[[str], None]) -> T:
-    """attempt(recipe, restarts=...), which starts from the last checkpoint; again after a divergence, with less memory where it ran out.
+    """attempt(recipe, restart=...), which starts from the last checkpoint; again after a divergence, or when the guard asks for a rescue;
+    with less memory where it ran out.
 
-    Each restart draws other random numbers and halves the learning rates (`core.train`). The number of restarts is in the checkpoints,
+    Each restart draws other random numbers and lowers the learning rates (`core.train`). The number of restarts is in the checkpoints,
     and in a file of its own until there is one, so it counts over all sittings. Raises DivergedError after MOST of them.
     """
-    restarts = _recall(folder)
+    restart, told = _recall(folder)
     while True:
         try:
-            return within_memory(partial(attempt, restarts=restarts), recipe, say)
+            return within_memory(partial(attempt, restart=restart), recipe, say)
         except DivergedError as error:
-            told, restarts = str(error), error.restarts + 1
-            if restarts > MOST:
-                raise DivergedError(_diagnosis(told, recipe, folder), error.restarts) from error
+            last, why = error.restart, str(error)
+            if last.number >= MOST:
+                raise DivergedError(_diagnosis(why, recipe, folder), last) from error
+            restart, place = last._replace(number=last.number + 1, caution=last.caution / 2), "the last good state"
+        except Unwell as error:
+            restart, why = rescued(error, folder), str(error)
+            place = f"{restart.back:,} images, when it was healthy" if restart.back else "the beginning, as no later state was healthy"
+        how = f"back to {place}, with other random numbers and learning rates x {restart.caution:g} ({restart.number} of {MOST})"
+        told = [*told, f"{why} {how[0].upper()}{how[1:]}."]
         if parallel.world()[0] == 0:
             with suppress(OSError):  # on a full disk it counts for this sitting alone
-                replace_file(folder / COUNT, json.dumps({"restarts": restarts}).encode())
+                _keep(folder, restart, told)
         _free()
-        say(f"!  {told}")
-        say(f"   back to the last good state, with other random numbers and learning rates x {0.5**restarts:g} ({restarts} of {MOST})")
+        say(f"!  {why}")
+        say(f"   {how}")
 
 
-def _recall(folder: Path) -> int:
-    """How often the run was rolled back in earlier sittings, as far as its file tells; without one the checkpoints know."""
+def rescued(error: Unwell, folder: Path) -> Restart:
+    """Where to go back to: the newest healthy checkpoint; the beginning if there is none, or if that one was gone back to before."""
+    last = error.restart
+    back, count = checkpoint.healthy(folder, last.takes), last.number + 1
+    return Restart(count, last.caution * error.opinion.caution, count, 0 if back == last.back else back)
+
+
+def _keep(folder: Path, restart: Restart, told: Sequence[str]) -> None:
+    known = {"restarts": restart.number, "caution": restart.caution, "since": restart.since, "back": restart.back, "told": told}
+    checkpoint.replace_file(folder / COUNT, json.dumps(known, indent=1).encode())
+
+
+def _recall(folder: Path) -> tuple[Restart, list[str]]:
+    """How the run was last started again and all that was told of it, as far as its file tells; without one the checkpoints know."""
     try:
-        return min(MOST, max(0, int(json.loads((folder / COUNT).read_bytes())["restarts"])))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        return 0
+        known = json.loads((folder / COUNT).read_bytes())
+        count = min(MOST, max(0, int(known["restarts"])))
+        restart = Restart(count, float(known.get("caution", 0.5**count)), int(known.get("since", 0)), int(known.get("back", 0)))
+        return restart, [str(line) for line in known.get("told", [])]
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, AttributeError):
+        return FIRST, []
 
 
 def within_memory(do: Callable[[Any], T], recipe: Any, say: Callable[[str], None]) -> T:
@@ -114,6 +136,6 @@ def _diagnosis(told: str, recipe: Any, folder: Path) -> str:
         tries.append("--precision fp32")
     best = f"the best model is in {folder / 'best'}" if (folder / "best").is_dir() else "no model was saved before it"
     return (
-        f"training diverged: {told} It was rolled back {MOST} times, each time with other random numbers and half the learning rate, and "
+        f"training diverged: {told} It was rolled back {MOST} times, each time with other random numbers and a lower learning rate, and "
         f"diverged again. Nothing of it was saved: the last good checkpoint is whole, and {best}. Try, one at a time: {', '.join(tries)}."
     )

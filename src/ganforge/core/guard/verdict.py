@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
+from ..restart import Opinion
+
 PAGE = "docs/bad-samples.md"
 """Of the repository; an installed package has no docs, so each advice says by itself what is wrong and what to type."""
 
@@ -19,10 +21,23 @@ EARLY = 0.1
 FEW = 12
 """Fewer different training images than this cannot be learnt, only copied."""
 
+STANDS = 3
+"""Looks in a row that must find it so before a run that heeds the guard goes back."""
+
+HEEDED = ("saturated", "diverging", "collapsing")
+"""Words after which it does: those where runs have shown that a lower learning rate can help."""
+
+LOWER = 0.1
+"""The factor on learning rates then."""
+
+WELL = 0.2
+"""Share of the real images that must have a fake near them in a state to come back to."""
+
 ADVICE = {
     "learning": "",
     "memorising": "It copies training images: use more images, --flip yes or --crop 2, smaller networks (--width), or stop earlier.",
     "saturated": "Its pixels are stuck at their limits or its images are blank: start again with a lower --lr (a tenth).",
+    "diverging": "Its samples jump about and come no nearer to the data: start again with a lower --lr (a tenth).",
     "collapsing": "It draws ever the same few images: add a penalty (--penalty r1) or double --penalty-weight, or lower --lr (a half).",
     "overpowered": "The discriminator always wins and the generator learns nothing: double --penalty-weight, lower --lr or --critic-steps.",
     "worsening": "It was better before: use the best model so far (best/ in the run folder); a lower --lr, or --lr-end 0.1, would hold it.",
@@ -54,6 +69,7 @@ def judge(history: Sequence[Mapping[str, float]]) -> Health:
     words = {
         "memorising": memorising,
         "saturated": saturated,
+        "diverging": diverging,
         "collapsing": collapsing,
         "overpowered": overpowered,
         "worsening": worsening,
@@ -61,6 +77,14 @@ def judge(history: Sequence[Mapping[str, float]]) -> Health:
     }
     word = next((word for word, rule in words.items() if rule(history)), "learning")
     return Health(word, ADVICE[word], f"{PAGE}#{word}" if ADVICE[word] else "", history[-1])
+
+
+def opine(history: Sequence[Mapping[str, float]]) -> Opinion:
+    """Whether a run that heeds the guard may come back to this state, or should go back itself; `why` is then the word."""
+    words = [judge(history[:n]).word for n in range(max(1, len(history) - STANDS + 1), len(history) + 1)]
+    if len(words) == STANDS and all(word in HEEDED for word in words):
+        return Opinion(caution=LOWER, why=words[-1])
+    return Opinion(healthy=words[-1:] == ["learning"] and _recent(history, "coverage") > WELL)
 
 
 def memorising(history: Sequence[Mapping[str, float]]) -> bool:
@@ -85,9 +109,21 @@ def saturated(history: Sequence[Mapping[str, float]]) -> bool:
     dead = [look["blank"] > 0.5 and look.get("movement", 1.0) < 1e-3 for look in history[-3:]]
     if len(dead) == 3 and all(dead):
         return True
-    if _early(history) or len(history) < 8:
+    if _early(history) or len(history) < 5:
         return False
-    return min(look["blank"] for look in history[-8:]) > 0.5 or min(look["pinned"] for look in history[-5:]) > 0.2
+    blank = len(history) >= 8 and min(look["blank"] for look in history[-8:]) > 0.5
+    return blank or min(look["pinned"] for look in history[-5:]) > 0.2
+
+
+def diverging(history: Sequence[Mapping[str, float]]) -> bool:
+    """The newest generator is far from its average, look after look, and both cover next to nothing of the data and come no nearer.
+
+    So it is where steps are too large: the players throw each other about. Runs that learn move as much, but only once they are near.
+    """
+    if _early(history, 0.2) or len(history) < 10:
+        return False
+    jumps = median(look.get("movement", 0.0) for look in history[-10:]) > 0.3
+    return jumps and median(look["coverage"] for look in history[-10:]) < 0.1 and _progress(history, 0.1) < 0.05
 
 
 def collapsing(history: Sequence[Mapping[str, float]]) -> bool:
