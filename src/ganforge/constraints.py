@@ -28,15 +28,17 @@ def weight_clipping(limit: float = 0.01) -> Callable[[nn.Module], None]:
     return clip
 
 
-def spectral_norm(network: T, eps: float = 1e-12) -> T:
+def spectral_norm(network: T, eps: float = 1e-12, embeddings: bool = True) -> T:
     """Divide every weight matrix by its largest singular value (SNGAN, Miyato et al., 2018, arXiv:1802.05957, algorithm 1).
 
     Applies one power iteration per training forward to each convolution, linear layer and embedding inside
     `network`, in place; layers that already have it are left alone. A convolution's weight counts as the matrix
-    (out channels, rest), as in the paper. Returns the network.
+    (out channels, rest), as in the paper. `embeddings=False` leaves embeddings alone: in a generator they are gains and
+    biases of class-conditional norms, which it would shrink. Returns the network.
     """
     kinds = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
     for module in network.modules():
-        if isinstance(module, kinds) and not nn.utils.parametrize.is_parametrized(module, "weight"):
+        wanted = isinstance(module, kinds) and (embeddings or not isinstance(module, nn.Embedding))
+        if wanted and not nn.utils.parametrize.is_parametrized(module, "weight"):
             _spectral_norm(module, "weight", eps=eps)
     return network

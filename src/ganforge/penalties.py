@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .losses import per_example as _per_example
+from .networks import augment as _augment
 
 Sample = Tensor | tuple[Tensor, ...]
 Critic = Callable[[Sample], Tensor]
@@ -50,6 +51,16 @@ def zero_centered_gp(critic: Critic, real: Sample, fake: Sample) -> Tensor:
     return _squared_slope(critic, _blend(real, fake, alpha))
 
 
+def wgan_div(critic: Critic, real: Sample, fake: Sample, *, power: int = 6) -> Tensor:
+    """Slope to the sixth power on random lines between real and fake: (n, ...), (n, ...) -> (n,).
+
+    |d critic / d x|^power at x = real + a (fake - real), a ~ U[0, 1] per example (Wasserstein divergence, Wu et al.,
+    2018, arXiv:1712.01026, algorithm 1; the paper's power is p = 6 and its weight k = 2).
+    """
+    alpha = torch.rand(len(_leaves(real)[0]), device=_leaves(real)[0].device)
+    return _squared_slope(critic, _blend(real, fake, alpha)) ** (power / 2)
+
+
 def r1(critic: Critic, real: Sample, fake: Sample) -> Tensor:
     """Half the squared slope at real examples: (n, ...) -> (n,) (Mescheder et al., 2018, arXiv:1801.04406, eq. 9)."""
     return _squared_slope(critic, real) / 2
@@ -83,6 +94,23 @@ def lecam(critic: Critic, real: Sample, fake: Sample) -> Tensor:
     """
     on_real, on_fake = _per_example(critic(real)), _per_example(critic(fake))
     return (on_real - on_fake.mean().detach()) ** 2 + (on_fake - on_real.mean().detach()) ** 2
+
+
+def consistency(critic: Critic, real: Sample, fake: Sample) -> Tensor:
+    """Squared change of the logits of images when they are shifted: (n, c, h, w), (n, c, h, w) -> (n,).
+
+    (critic(x) - critic(T x))^2 at real plus at generated images, T a shift by up to an eighth of the image, zeros behind it (balanced
+    consistency, Zhao et al., 2021, arXiv:2002.04724, algorithm 1, usual weight 10; T as CR's, arXiv:1910.12027, which also mirrors:
+    not all images may be). Raises ValueError for other samples than images.
+    """
+    return _unsteady(critic, real) + _unsteady(critic, fake)
+
+
+def _unsteady(critic: Critic, x: Sample) -> Tensor:
+    if isinstance(x, tuple) or x.ndim != 4:
+        raise ValueError("the penalty `consistency` shifts images (n, c, h, w), and these are none.")
+    down, right = (torch.randint(-(side // 8), side // 8 + 1, (len(x),), device=x.device) for side in x.shape[2:])
+    return (_per_example(critic(x)) - _per_example(critic(_augment.translation(x, down, right)))) ** 2
 
 
 def _squared_slope(critic: Critic, at: Sample) -> Tensor:

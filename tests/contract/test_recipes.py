@@ -13,6 +13,7 @@ from ganforge.core.ref import resolve
 
 NAMES = list(recipes.NAMES)
 SMALL = {"r3gan": {"blocks": 1, "expansion": 1, "patch": 2}}
+SMALL |= {name: {"blocks": 1, "expansion": 1} for name in NAMES if name.startswith("r3gan-")}
 TINY = {"width": 8, "d_width": 8, "z": 8, "examples": 48, "batch": 16, "precision": "fp32", "layout": "contiguous", "threads": 1}
 
 OWN = '''
@@ -55,7 +56,7 @@ def test_every_recipe_keeps_the_contract(name, tmp_path):
     testing.check_recipe(name, tmp_path, **SMALL.get(name, {}))
 
 
-@pytest.mark.parametrize("name", ["gan", "sngan", "r3gan"])
+@pytest.mark.parametrize("name", ["gan", "sngan", "biggan", "r3gan", "r3gan-cifar10"])
 def test_recipes_keep_the_contract_without_classes(name, tmp_path):
     testing.check_recipe(name, tmp_path, labels="none", **SMALL.get(name, {}))
 

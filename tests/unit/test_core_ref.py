@@ -38,7 +38,18 @@ def test_private_names_and_other_kinds_are_refused(name):
 
 def test_names_of_a_home_are_its_public_objects_of_that_kind():
     assert ref.names(penalties, FunctionType) == sorted(
-        ["dragan", "gradient_penalty", "lecam", "r1", "r1_finite_difference", "r2", "r2_finite_difference", "zero_centered_gp"]
+        [
+            "consistency",
+            "dragan",
+            "gradient_penalty",
+            "lecam",
+            "r1",
+            "r1_finite_difference",
+            "r2",
+            "r2_finite_difference",
+            "wgan_div",
+            "zero_centered_gp",
+        ]
     )
 
 

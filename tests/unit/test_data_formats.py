@@ -85,10 +85,16 @@ def test_unusable_numpy_files_are_explained(tmp_path):
     np.save(tmp_path / "shape.npy", GREY[0])
     np.savez(tmp_path / "keys.npz", pictures=GREY)
     np.savez(tmp_path / "labels.npz", x=GREY, y=[1, 2])
+    np.save(tmp_path / "complex.npy", GREY.astype(complex))
+    np.save(tmp_path / "text.npy", np.full((4, 8, 8), "a"))
+    (tmp_path / "other.npz").write_bytes(b"hello")
+    (tmp_path / "empty.npy").write_bytes(b"\x93NUMPY")
     (tmp_path / "cut.npy").write_bytes((tmp_path / "range.npy").read_bytes()[:300])
     for name, words in {
         "object.npy": "Python objects", "range.npy": "floats in", "shape.npy": "has shape", "keys.npz": "Rename the images to x",
         "labels.npz": "labels must be 6 whole numbers", "cut.npy": "not a whole NumPy file",
+        "complex.npy": "holds complex128. Expected bytes", "text.npy": "holds <U1. Expected bytes", "empty.npy": "not a whole NumPy file",
+        "other.npz": "other.npz is not a NumPy file, whatever its name says",
     }.items():  # fmt: skip
         with pytest.raises(DataError, match=words):
             load(tmp_path / name)

@@ -21,9 +21,10 @@ from PIL import Image
 import ganforge
 from ganforge import cli
 from ganforge.core import errors
+from ganforge.core.run import Run
 from ganforge.data import builtin
 from ganforge.data.images import Images
-from ganforge.recipes import NAMES
+from ganforge.recipes import NAMES, find
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -95,6 +96,8 @@ def wrong_with(command: str) -> str:
             return f"does not parse: {error}"
         return ""
     known = {"--help", "-h"}
+    if verb == "finetune":  # its options are those of the model's recipe
+        known |= {"--freeze-discriminator", "--code", "--dry-run", *(f"--{name.replace('_', '-')}" for name in options_of_every_recipe())}
     if verb in ("generate", "resume", "evaluate", "compare"):
         parameters = inspect.signature(getattr(module, verb)).parameters
         known |= {f"--{'class' if name == 'category' else name.replace('_', '-')}" for name in parameters if name != "run"}
@@ -104,6 +107,14 @@ def wrong_with(command: str) -> str:
     if verb == "list" and rest and rest[0] not in module.WHAT:
         unknown.append(rest[0])
     return f"unknown: {', '.join(unknown)}" if unknown else ""
+
+
+def options_of_every_recipe() -> set[str]:
+    found = set()
+    for recipe in map(find, NAMES):
+        for kind in (recipe, Images, Run):
+            found |= {field.name for field in fields(kind)}
+    return found
 
 
 def links(page: Path) -> Iterator[str]:

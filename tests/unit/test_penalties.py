@@ -24,8 +24,15 @@ REAL, FAKE = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[0.0, 3.0], [
 
 
 def test_penalties_are_exact_on_a_linear_critic():
-    for penalty, value in ((p.gradient_penalty, 16.0), (p.dragan, 16.0), (p.zero_centered_gp, 25.0), (p.r1, 12.5), (p.r2, 12.5)):
+    to_one, to_zero = ((p.gradient_penalty, 16.0), (p.dragan, 16.0)), ((p.zero_centered_gp, 25.0), (p.wgan_div, 5.0**6))
+    for penalty, value in (*to_one, *to_zero, (p.r1, 12.5), (p.r2, 12.5)):
         torch.testing.assert_close(penalty(linear, REAL, FAKE), torch.tensor([value, value]))
+
+
+def test_wgan_div_by_hand():
+    """Slope 2x at x: real and fake alike leave no doubt where x is. |2 (1, 0)|^6 = 2^6 and |2 (0, 2)|^6 = 4^6."""
+    torch.testing.assert_close(p.wgan_div(quadratic, REAL, REAL), torch.tensor([64.0, 4096.0]))
+    torch.testing.assert_close(p.wgan_div(quadratic, REAL, REAL, power=2), torch.tensor([4.0, 16.0]))
 
 
 def test_gradient_penalty_is_per_example_and_not_over_the_batch():
@@ -47,9 +54,10 @@ def test_line_penalties_look_between_real_and_fake_and_dragan_near_reals():
         return quadratic(x)
 
     real, fake = torch.zeros(500, 2), torch.ones(500, 2)
-    p.gradient_penalty(critic, real, fake)
-    assert 0 <= seen[-1].min() < 0.05 and 0.95 < seen[-1].max() <= 1
-    assert torch.equal(seen[-1][:, 0], seen[-1][:, 1]), "one position per example on the line"
+    for penalty in (p.gradient_penalty, p.wgan_div):
+        penalty(critic, real, fake)
+        assert 0 <= seen[-1].min() < 0.05 and 0.95 < seen[-1].max() <= 1
+        assert torch.equal(seen[-1][:, 0], seen[-1][:, 1]), "one position per example on the line"
     real = torch.randn(500, 2)
     p.dragan(critic, real, fake)
     moved = seen[-1] - real
@@ -57,7 +65,8 @@ def test_line_penalties_look_between_real_and_fake_and_dragan_near_reals():
 
 
 def test_penalties_train_the_critic():
-    for penalty in (p.gradient_penalty, p.dragan, p.zero_centered_gp, p.r1, p.r2, p.r1_finite_difference, p.r2_finite_difference):
+    finite = (p.r1_finite_difference, p.r2_finite_difference)
+    for penalty in (p.gradient_penalty, p.dragan, p.zero_centered_gp, p.wgan_div, p.r1, p.r2, *finite):
         (grad,) = torch.autograd.grad(penalty(linear, REAL, FAKE).sum(), SLOPE)
         assert grad @ W > 0, f"{penalty.__name__} does not flatten the slope"
 

@@ -8,9 +8,13 @@ from ganforge.core import recipe as recipes_json
 from ganforge.core.errors import UsageError
 from ganforge.data.images import Images
 from ganforge.data.spec import DataSpec
+from ganforge.losses import per_example
 
 NAMES = list(recipes.NAMES)
-UNCONDITIONAL = [name for name in NAMES if name != "cgan"]
+NEED_LABELS = ["cgan", "acgan", "cogan", "semi-supervised"]
+UNCONDITIONAL = [name for name in NAMES if name not in NEED_LABELS]
+CONDITIONAL = [name for name in UNCONDITIONAL if name != "infogan"]
+"""infogan's y is a code of its own, which no discriminator is told."""
 
 
 def method_of(name, spec, **options):
@@ -18,6 +22,11 @@ def method_of(name, spec, **options):
     if hasattr(recipe, "plan"):
         recipe, _ = recipe.plan(spec, lambda candidate: 100.0)
     return recipes_json.override(recipe, {"width": 8, "d_width": 8, "z": 8, **options}).method(spec)
+
+
+def judged(method, x, y):
+    """Logits of examples; a discriminator of pairs sees them with their own codes."""
+    return method.joint(x, method.encoder(x, y), y) if hasattr(method, "joint") else method.discriminator(x, y)
 
 
 @pytest.mark.parametrize("classes", [0, 3])
@@ -28,10 +37,10 @@ def test_every_recipe_builds_grey_and_colour_with_and_without_classes(name, shap
     y = torch.tensor([0, 1, 2, 0]) if classes else None
     x = method.generator(method.latent(4), y)
     assert x.shape == (4, *shape) and torch.isfinite(x).all()
-    assert method.discriminator(x, y).shape == (4,)
+    assert per_example(judged(method, x, y)).shape == (4,)
 
 
-@pytest.mark.parametrize("name", UNCONDITIONAL)
+@pytest.mark.parametrize("name", CONDITIONAL)
 def test_the_class_reaches_both_networks(name):
     method = method_of(name, DataSpec((1, 28, 28), 2, ("a", "b"), 100)).eval()
     with torch.no_grad():  # class-conditional norms and zeroed last layers start equal for all classes
@@ -40,12 +49,13 @@ def test_the_class_reaches_both_networks(name):
     z, x = torch.randn(2, 8), torch.randn(2, 1, 28, 28)
     zero, one = (torch.full((2,), c) for c in (0, 1))
     assert not torch.equal(method.generator(z, zero), method.generator(z, one))
-    assert not torch.equal(method.discriminator(x, zero), method.discriminator(x, one))
+    assert not torch.equal(judged(method, x, zero), judged(method, x, one))
 
 
-def test_cgan_without_labels_says_what_to_do():
-    with pytest.raises(UsageError, match="cgan needs labels.*sub-folder"):
-        method_of("cgan", DataSpec((1, 28, 28), 0, (), 100))
+@pytest.mark.parametrize("name", NEED_LABELS)
+def test_a_recipe_that_needs_labels_says_what_to_do_without(name):
+    with pytest.raises(UsageError, match=f"{name} needs .*(labels|classes|class of the data).*sub-folder"):
+        method_of(name, DataSpec((1, 28, 28), 0, (), 100))
 
 
 def test_every_recipe_has_a_heading_with_its_paper():
@@ -77,6 +87,7 @@ def test_an_unknown_recipe_gets_the_nearest_name():
         ("dcgan", "penalty_share", 0.0),
         ("dcgan", "pack", 0),
         ("dcgan", "lr", float("nan")),
+        ("dcgan", "d_lr", -1.0),
         ("dcgan", "optimizer", "Adm"),
         ("dcgan", "condition", "nothing"),
         ("dcgan", "d_condition", "nothing"),

@@ -32,6 +32,9 @@ class TwoPlayer(Method):
 
     latent: n -> z (n, z). pack: the discriminator judges so many examples of one kind at once, stacked along channels,
     so it must take pack * c channels (PacGAN, Lin et al., 2018, arXiv:1712.04086). label_smoothing: see `losses.smooth`.
+    augment: changes every example at random before the discriminator sees it, real or generated (DiffAugment, arXiv:2006.10738, eq. 2-3);
+    penalties look at its slope there, as at all that it is shown (R1 on augmented reals: ADA, arXiv:2006.06676, app. D).
+    schedule: options of both players' optimisers over the run; d_schedule: the discriminator's, where they differ.
     reuse_fakes: the generator is moved on the very fakes that the discriminator has just learnt from: one generator pass less, but
     its graph is held meanwhile, so accumulation saves less memory.
     """
@@ -48,16 +51,18 @@ class TwoPlayer(Method):
         critic_steps: int = 1,
         constrain: Callable[[nn.Module], None] | None = None,
         schedule: Callable[[Progress], Mapping[str, Any]] | None = None,
+        d_schedule: Callable[[Progress], Mapping[str, Any]] | None = None,
         label_smoothing: float = 0.0,
         pack: int = 1,
         reuse_fakes: bool = False,
+        augment: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.generator, self.discriminator = generator, discriminator
         self.latent, self.penalties, self.critic_steps, self.pack = latent, penalties, critic_steps, pack
-        self.reuse_fakes = reuse_fakes
+        self.reuse_fakes, self.augment = reuse_fakes, augment or nn.Identity()
         self.loss = smooth(loss, label_smoothing) if label_smoothing else loss
-        self.d = Player("discriminator", [discriminator], optimizer(list(discriminator.parameters())), constrain, schedule)
+        self.d = Player("discriminator", [discriminator], optimizer(list(discriminator.parameters())), constrain, d_schedule or schedule)
         self.g = Player("generator", [generator], optimizer(list(generator.parameters())), None, schedule)
         self.players = [self.d, self.g]
 
@@ -68,18 +73,18 @@ class TwoPlayer(Method):
             return self.discriminator(sample, y)
 
         def draw() -> Tensor:
-            return self.packed(self.generator(self.latent(len(x)), y))
+            return self.generator(self.latent(len(x)), y)
 
         generator_moves = (now.step + 1) % self.critic_steps == 0
         with torch.set_grad_enabled(self.reuse_fakes and generator_moves):
             drawn = draw()
-        real, fake = self.packed(x), drawn.detach()
+        real, fake = self.shown(x), self.shown(drawn.detach())
         on_real, on_fake = judge(real), judge(fake)
         penalty, sizes = self.penalty(((real, on_real), (fake, on_fake)), y, now)
         yield Update(self.d, self.loss.d(on_real, on_fake).mean() + penalty, verdict(on_real, on_fake) | sizes)
 
         if generator_moves:
-            on_fake = judge(drawn if self.reuse_fakes else draw())
+            on_fake = judge(self.shown(drawn if self.reuse_fakes else draw()))
             with torch.no_grad():
                 rival = judge(real) if self.loss.relativistic else None
             yield Update(self.g, self.loss.g(on_fake, rival).mean())
@@ -108,6 +113,10 @@ class TwoPlayer(Method):
 
         real, fake = (given if whole else given[:n] for given, _ in seen)
         return penalty.of(critic, real, fake).mean()
+
+    def shown(self, x: Tensor) -> Tensor:
+        """What the discriminator gets to see of examples (n, c, ...): augmented, then packed."""
+        return self.packed(self.augment(x))
 
     def packed(self, x: Tensor) -> Tensor:
         """(n, c, ...) -> (n / pack, pack * c, ...)."""

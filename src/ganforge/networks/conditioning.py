@@ -71,6 +71,22 @@ class ConditionalNorm(nn.Module):
         return self.norm(x) * gain + bias
 
 
+class VectorNorm(nn.Module):
+    """Batch norm whose gain, 1 + A v, and bias, B v, follow from a vector: (n, c, h, w), (n, v) -> (n, c, h, w).
+
+    v holds a class embedding, a piece of the latent, or both (BigGAN, Brock et al., 2019, arXiv:1809.11096, app. B).
+    """
+
+    def __init__(self, channels: int, length: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.gain = nn.Linear(length, channels, bias=False)
+        self.bias = nn.Linear(length, channels, bias=False)
+
+    def forward(self, x: Tensor, v: Tensor) -> Tensor:
+        return self.norm(x) * (1 + self.gain(v))[:, :, None, None] + self.bias(v)[:, :, None, None]
+
+
 def batch_norm(classes: int = 0, flat: bool = False) -> Callable[[int], nn.Module]:
     """A maker of batch norms called as norm(x, y): class-conditional if there are classes, else plain."""
     plain = nn.BatchNorm1d if flat else nn.BatchNorm2d

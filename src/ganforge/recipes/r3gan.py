@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from .. import losses, penalties
 from ..core.recipe import Named
@@ -18,9 +18,13 @@ from .base import TwoPlayerRecipe
 class R3GAN(TwoPlayerRecipe):
     """The paper's loss, exact penalties and blocks; its schedules as fractions of your budget.
 
-    The penalty weight is the paper's gamma: 0.05 for 32 px, about 2 for 64 px, 150 for 256 px.
+    The penalty weight is the paper's gamma: 0.05 for 32 px, about 2 for 64 px, 150 for 256 px. The recipes r3gan-cifar10,
+    r3gan-ffhq256, r3gan-imagenet32 and r3gan-imagenet64 are of the paper's sizes.
     """
 
+    cap: ClassVar[int] = 8
+    pool: ClassVar[bool] = False
+    """Of the networks: see networks/image/r3.py."""
     networks: Annotated[image.Networks, Named(image)] = image.r3
     z: int = 64
     width: int = 96
@@ -45,4 +49,5 @@ class R3GAN(TwoPlayerRecipe):
         if self.networks is not image.r3:
             return self.networks
         shape = {"blocks": self.blocks, "expansion": self.expansion, "group": self.group, "patch": self.patch}
-        return image.Networks(partial(image.r3.generator, **shape), partial(image.r3.discriminator, **shape))
+        shape |= {"cap": self.cap}
+        return image.Networks(partial(image.r3.generator, **shape), partial(image.r3.discriminator, **shape, pool=self.pool))

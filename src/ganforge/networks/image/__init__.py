@@ -12,10 +12,15 @@ from typing import NamedTuple
 
 from torch import nn
 
+from . import biggan as _biggan
 from . import dcgan as _dcgan
+from . import elu as _elu
+from . import fastgan as _fastgan
 from . import mlp as _mlp
+from . import progan as _progan
 from . import r3 as _r3
 from . import sngan as _sngan
+from . import stylegan2 as _stylegan2
 
 
 class Networks(NamedTuple):
@@ -33,6 +38,18 @@ r3 = Networks(_r3.Generator, _r3.Discriminator)
 """Residual bottleneck blocks without norms, after R3GAN."""
 sngan = Networks(_sngan.Generator, _sngan.Discriminator)
 """Residual blocks, spectral norm in the discriminator."""
+sagan = Networks(partial(_sngan.Generator, attention=32 * 32, spectral=True), partial(_sngan.Discriminator, attention=32 * 32))
+"""SNGAN's with self-attention, and spectral norm in the generator too."""
+biggan = Networks(_biggan.Generator, _biggan.Discriminator)
+"""Residual blocks steered by class and latent, self-attention, spectral norm, orthogonal start."""
+elu = Networks(_elu.Generator, _elu.Discriminator)
+"""3x3 convolutions and ELU without norms, after BEGAN."""
+progan = Networks(_progan.Generator, _progan.Discriminator)
+"""Equalised learning rate and pixel norm; can be grown."""
+stylegan2 = Networks(_stylegan2.Generator, _stylegan2.Discriminator)
+"""A latent mapped to styles, which scale the channels of every convolution; residual discriminator."""
+fastgan = Networks(_fastgan.Generator, _fastgan.Discriminator)
+"""Skip-layer excitation, spectral norm; the discriminator scores parts and can redraw what it sees."""
 dcgan_plain = Networks(_dcgan.Generator, partial(_dcgan.Discriminator, norm=_dcgan.plain))
 """No norm in the discriminator: for penalties and weight clipping, which batch norm would blur over examples."""
 dcgan_layer_norm = Networks(_dcgan.Generator, partial(_dcgan.Discriminator, norm=_dcgan.layer_norm))

@@ -12,6 +12,7 @@ from torch.nn.functional import leaky_relu, relu
 
 from ..conditioning import WAYS_IN_DISCRIMINATORS, WAYS_IN_GENERATORS, Join, JoinMap, PlainNorm, Projection, batch_norm, check_ways
 from .grid import grid
+from .pixels import squashed
 
 
 class Generator(nn.Module):
@@ -33,7 +34,7 @@ class Generator(nn.Module):
         h = self.stem(self.join(z, y)[:, :, None, None])
         for norm, up in zip(self.norms, [*self.ups, self.head], strict=True):
             h = up(relu(norm(h, y)))
-        return self.grid.crop(h, *self.size).tanh()
+        return squashed(self.grid.crop(h, *self.size))
 
 
 class Discriminator(nn.Module):

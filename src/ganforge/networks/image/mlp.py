@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from ..conditioning import WAYS_IN_DISCRIMINATORS, WAYS_IN_GENERATORS, Join, Projection, batch_norm, check_ways
+from .pixels import squashed
 
 
 class Generator(nn.Module):
@@ -28,7 +29,7 @@ class Generator(nn.Module):
         h = self.join(z, y)
         for layer, norm in zip(self.layers, self.norms, strict=True):
             h = leaky_relu(norm(layer(h), y), 0.2)
-        return self.head(h).tanh().view(-1, *self.shape)
+        return squashed(self.head(h)).view(-1, *self.shape)
 
 
 class Discriminator(nn.Module):

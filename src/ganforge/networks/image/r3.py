@@ -2,10 +2,10 @@
 
 Own code from the published facts: bottleneck blocks with a leaky ReLU after each of the first two convolutions, the last
 convolution starting at zero, variance kept by the initial weights alone, bilinear resampling, a learnt basis in
-place of the first feature map. Departures, found on short runs (docs/LOG.md): a leaky ReLU before both heads and a
-tanh after the generator's, and a head on all last features where the paper pools them. For CPUs: dense 3x3 convolutions
-(group=0) where the paper groups 16 channels, and pixels folded into channels (patch=2), so that no block works
-at full resolution.
+place of the first feature map. Departures, found on short runs (docs/LOG.md): a leaky ReLU before both heads, an
+elastic tanh after the generator's, and a head on all last features where the paper pools them (pool=True: as the paper).
+For CPUs: dense 3x3 convolutions (group=0) where the paper groups 16 channels, and pixels folded into channels
+(patch=2), so that no block works at full resolution.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_shuff
 
 from ..conditioning import WAYS_IN_DISCRIMINATORS, Join, JoinMap, Projection, check_ways
 from .grid import Grid, grid
+from .pixels import elastic_tanh
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
@@ -82,7 +83,7 @@ class Generator(nn.Module):
         for change, stage in zip(self.changes, self.stages[1:], strict=True):
             h = stage(interpolate(change(h), scale_factor=2, mode="bilinear"))
         x = self.head(pixel_shuffle(leaky_relu(h, 0.2), self.patch))
-        return self.grid.crop(x, *self.size).tanh()
+        return elastic_tanh(self.grid.crop(x, *self.size))
 
 
 class Discriminator(nn.Module):
@@ -100,6 +101,7 @@ class Discriminator(nn.Module):
         group: int = 0,
         cap: int = 8,
         patch: int = 1,
+        pool: bool = False,
     ) -> None:
         super().__init__()
         check_ways(condition, WAYS_IN_DISCRIMINATORS, "r3.Discriminator")
@@ -111,15 +113,29 @@ class Discriminator(nn.Module):
         self.stem = _start(_pixels(shape[0] + self.join.extra, widths[0] // patch**2, patch))
         self.stages = nn.ModuleList(nn.Sequential(*(Block(w, expansion, group, depth) for _ in range(blocks))) for w in widths)
         self.changes = nn.ModuleList(_change(a, b) for a, b in zip(widths, widths[1:], strict=False))
-        features = widths[-1] * self.grid.height * self.grid.width
-        self.head = Projection(features, classes if condition == "projection" else 0)
+        features, projected = widths[-1] * self.grid.height * self.grid.width, classes if condition == "projection" else 0
+        self.pool = Pool(widths[-1], self.grid, projected > 0) if pool else None
+        self.head = Projection(widths[-1] if pool else features, projected)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.stem(self.grid.pad(self.join(x, y)))
         h = self.stages[0](h if self.patch == 1 else pixel_unshuffle(leaky_relu(h, 0.2), self.patch))
         for change, stage in zip(self.changes, self.stages[1:], strict=True):
             h = stage(change(avg_pool2d(h, 2)))
-        return self.head(leaky_relu(h, 0.2).permute(0, 2, 3, 1).flatten(1), y)  # see dcgan.Discriminator
+        h = leaky_relu(h, 0.2)
+        return self.head(h.permute(0, 2, 3, 1).flatten(1) if self.pool is None else self.pool(h), y)  # see dcgan.Discriminator
+
+
+class Pool(nn.Module):
+    """A learnt weighting of places for each channel, and with `mix` a linear map of the result: (n, c, h, w) -> (n, c)."""
+
+    def __init__(self, channels: int, grid: Grid, mix: bool) -> None:
+        super().__init__()
+        self.places = _start(nn.Conv2d(channels, channels, (grid.height, grid.width), groups=channels, bias=False))
+        self.mix = _start(nn.Linear(channels, channels)) if mix else nn.Identity()
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.mix(self.places(h).flatten(1))
 
 
 def _widths(width: int, grid: Grid, patch: int, cap: int) -> list[int]:

@@ -1,0 +1,22 @@
+"""R3GAN as published for ImageNet at 32 px (Huang et al., 2024, arXiv:2501.05441): 1536 channels at every resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ..core.run import Run
+from .r3gan import R3GAN
+
+
+@dataclass(frozen=True, kw_only=True)
+class R3GANImageNet32(R3GAN):
+    """For a large GPU. Augmentation rises as in the paper, but to the same end for all sets; see `--augment`."""
+
+    cap: ClassVar[int] = 1
+    pool: ClassVar[bool] = True
+    augment: str = "ramp"
+    width: int = 1536
+    group: int = 32
+    penalty_weight: float = 0.5
+    run: Run = field(default_factory=lambda: Run(batch=4096))

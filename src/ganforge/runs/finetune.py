@@ -1,0 +1,58 @@
+"""Go on learning from other data: a new run of a trained model's recipe, from its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from ..core import recipe as recipes_json
+from ..core.errors import CheckpointError
+from ..core.run import Run
+from ..data.images import Images
+from ..recipes import find
+from . import heritage
+from .start import TrainedRun, launch
+
+COLOURS = {1: "grey", 3: "rgb", 4: "rgb"}
+
+
+def finetune(
+    model: str | Path,
+    data: str | Path,
+    *,
+    freeze_discriminator: int = 0,
+    code: Collection[str] = (),
+    dry_run: bool = False,
+    **options: Any,
+) -> TrainedRun:
+    """Train a model further on other data, in a new run: from the newest checkpoint of a run folder, or from a model folder.
+
+    The data is brought to the model's size and colours. Weights go over by name and shape; what depends on the classes starts fresh
+    where their number differs. freeze_discriminator: so many of the discriminator's first layers stay as they are (FreezeD,
+    arXiv:2002.10964), which small data thanks for. code: see `ganforge.load`. options: as of `ganforge.train`; they start from the
+    model's. Raises CheckpointError where there is no model, UsageError for options that do not fit it.
+    """
+    recipe, parent = start(Path(model).expanduser(), str(data), code, freeze_discriminator)
+    return launch(recipes_json.override(recipe, options), dry_run=dry_run, parent=parent)
+
+
+def start(path: Path, data: str, code: Collection[str] = (), freeze: int = 0) -> tuple[Any, heritage.Parent]:
+    """The recipe that a model was made by, set to other data and a budget of its own, and the model as a parent."""
+    parent = heritage.read(path, code, freeze)
+    try:
+        recipe = recipes_json.rebuild(find(parent.content["recipe"], code), parent.content["fields"], code)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"the description of the model in {path} lacks or garbles {error}.") from error
+    channels, height, width = parent.spec.shape
+    images = dataclasses.replace(
+        recipe.data if isinstance(recipe.data, Images) else Images(path=data),
+        path=data,
+        size=f"{width}x{height}",
+        colour=COLOURS.get(channels, "auto"),
+        labels="auto" if parent.spec.classes else "none",
+        balance=False,
+    )
+    kept = {field: getattr(recipe.run, field) for field in ("batch", "accumulate", "ema", "evaluate")}
+    return dataclasses.replace(recipe, data=images, run=Run(**kept)), parent

@@ -1,0 +1,178 @@
+"""Going on from a trained model: what goes over, what starts fresh, what stays frozen, and that all of it resumes bit for bit."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import ganforge
+from ganforge import cli, testing
+from ganforge.core import machine
+from ganforge.core.errors import CheckpointError, UsageError
+from ganforge.data.images import Images
+from ganforge.networks import image
+from ganforge.recipes import find
+from ganforge.runs import heritage
+
+TINY = {"examples": 64, "batch": 16, "precision": "fp32", "layout": "contiguous", "threads": 1, "evaluate": "none"}
+SMALL = {"width": 8, "z": 8, "size": "16"}
+
+
+@pytest.fixture(autouse=True)
+def _no_measuring(monkeypatch):
+    monkeypatch.setattr(machine, "speed", lambda *a, **k: 1000.0)
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "speed", lambda *a, **k: 1000.0)
+        return ganforge.train("digits", "dcgan", out=str(tmp_path_factory.mktemp("parent") / "run"), **TINY, **SMALL).folder
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Thirty colour pictures of three classes, of another size than the model's."""
+    draw = np.random.default_rng(0)
+    for i in range(30):
+        place = tmp_path / "data" / f"kind{i % 3}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 255, (20, 24, 3), np.uint8)).save(place / f"{i}.png")
+    return tmp_path / "data"
+
+
+def newest(run):
+    return load_file(run / "ckpt" / (run / "ckpt" / "LATEST").read_text() / "state.safetensors")
+
+
+def test_other_data_are_brought_to_the_models_form_and_class_layers_start_fresh(parent, data, tmp_path, capsys):
+    run = ganforge.finetune(parent, data, out=str(tmp_path / "run"), freeze_discriminator=1, **TINY)
+    said = (run.folder / "log.txt").read_text() + capsys.readouterr().out
+    assert "starting fresh" in said and "generator.join.embed.weight" in said and "discriminator.head.embed.weight" in said
+    content = json.loads((run.folder / "recipe.json").read_text())
+    assert content["spec"]["shape"] == [1, 16, 16] and content["spec"]["classes"] == 3 and content["fields"]["width"] == 8
+    assert content["parent"]["path"] == str(parent) and content["parent"]["freeze_discriminator"] == 1
+    assert json.loads((run.folder / "plan.json").read_text())["parent"] == content["parent"]
+    before, after = newest(parent), newest(run.folder)
+    first = "method/discriminator.downs.0.weight"
+    frozen = before[first].numel() + before["method/discriminator.downs.0.bias"].numel()
+    assert f"{frozen:,} of " in said and "discriminator parameters are frozen: its first 1 layers" in said
+    assert torch.equal(before[first], after[first]), "frozen"
+    moved = {"method/discriminator.head.score.weight", "method/generator.stem.weight"}
+    assert all(before[key].shape == after[key].shape and not torch.equal(before[key], after[key]) for key in moved)
+    assert torch.isfinite(ganforge.load(run.folder).generate([0], output="tensor")).all()
+
+
+def test_the_first_weights_are_the_parents(parent, tmp_path):
+    made = heritage.read(parent)
+    recipe = find("dcgan")(data=Images(path="digits", size="16"), width=8, z=8)
+    method = recipe.method(recipe.dataset().spec)
+    told = made.told(method, made.spec)
+    everything = sum(p.numel() for p in method.parameters())
+    assert told == [f"{everything:,} of {everything:,} parameters from {parent}, which had seen 64 images"]
+    for key, value in newest(parent).items():
+        if key.startswith("method/"):
+            assert torch.equal(method.state_dict()[key.removeprefix("method/")], value), key
+
+
+def test_a_finetuned_run_resumes_bit_for_bit_even_without_its_parent(parent, data, tmp_path):
+    """Stopped before its first checkpoint, and in the middle; the parent has gone meanwhile."""
+    moved = tmp_path / "parent"
+    shutil.copytree(parent, moved)
+    whole = ganforge.finetune(moved, data, freeze_discriminator=2, out=str(tmp_path / "whole"), **TINY).folder
+    again = tmp_path / "again"
+    shutil.copytree(whole, again)
+    shutil.rmtree(moved)
+    shutil.rmtree(again / "ckpt")
+    (again / "metrics.jsonl").unlink()
+    ganforge.resume(again)
+    one, other = newest(whole), newest(again)
+    assert one.keys() == other.keys()
+    assert not [key for key in one if not key.startswith("meter/") and not torch.equal(one[key], other[key])]
+
+
+def test_frozen_games_keep_the_contract(parent, tmp_path):
+    made = heritage.read(parent)
+    recipe = testing.small_recipe("dcgan", "digits", **SMALL)
+    data = recipe.dataset()
+
+    def make():
+        method = recipe.method(data.spec)
+        heritage.inherit(method, data.spec, made.weights, 2)
+        return method
+
+    batch = next(data.batches(16, seed=0))
+    testing.check_updates_move_only_their_player(make, batch)
+    testing.check_all_players_learn(make, batch)
+    testing.check_resume(make, data, recipe.run, tmp_path)
+
+
+def test_a_copy_of_the_model_gives_its_generator_alone(parent, data, tmp_path):
+    copy = tmp_path / "model"
+    shutil.copytree(parent / "best", copy)
+    run = ganforge.finetune(copy, data, out=str(tmp_path / "run"), **TINY)
+    assert "the discriminator starts fresh: a model folder holds the generator alone" in (run.folder / "log.txt").read_text()
+    with pytest.raises(UsageError, match="give the run folder"):
+        ganforge.finetune(copy, data, freeze_discriminator=1, out=str(tmp_path / "other"), **TINY)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"size": "24"}, "draws 16x16 pixels with 1 channel; this data becomes 24x24 pixels with 1 channel"),
+        ({"colour": "rgb"}, "draws 16x16 pixels with 1 channel; this data becomes 16x16 pixels with 3 channels"),
+        ({"freeze_discriminator": 99}, "must be from 0 to 2, as this discriminator has 3 layers; got 99"),
+        ({"freeze_discriminator": -1}, "must be from 0 to 2"),
+        ({"widht": 4}, "no option 'widht'. Did you mean 'width'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(parent, data, tmp_path, options, says):
+    with pytest.raises(UsageError, match=says):
+        ganforge.finetune(parent, data, out=str(tmp_path / "run"), **{**TINY, **options})
+    assert not (tmp_path / "run").exists()
+
+
+def test_where_there_is_no_model_it_is_said(tmp_path, data):
+    with pytest.raises(CheckpointError, match="holds no model"):
+        ganforge.finetune(tmp_path, data)
+
+
+def test_other_networks_get_nothing_and_that_is_an_error(parent, data):
+    with pytest.raises(CheckpointError, match="nothing of the parent's generator fits"):
+        ganforge.finetune(parent, data, networks="mlp", dry_run=True, **TINY)
+
+
+def test_first_weights_that_were_tampered_with_are_refused(parent, data, tmp_path):
+    run = ganforge.finetune(parent, data, out=str(tmp_path / "run"), **TINY).folder
+    (run / heritage.FILE).write_bytes((run / heritage.FILE).read_bytes()[:-8])
+    with pytest.raises(CheckpointError, match=r"parent.safetensors, the first weights of this run, cannot be used: its checksum differs"):
+        ganforge.resume(run)
+
+
+@pytest.mark.parametrize("networks", ["dcgan", "r3", "sngan", "mlp"])
+def test_layers_are_found_in_the_order_of_an_image(networks):
+    network = getattr(image, networks).discriminator((3, 16, 16), 16, 4, "projection")
+    found = heritage.layers(network, (3, 16, 16), 4)
+    listed = [id(p) for layer in found for p in layer]
+    assert len(listed) == len(set(listed))
+    embedded = {id(p) for m in network.modules() if isinstance(m, torch.nn.Embedding) for p in heritage._own(m)}
+    assert set(listed) == {id(p) for p in network.parameters()} - embedded
+    assert any(id(p) in set(listed[-2:]) for p in network.head.score.parameters()), "the score comes last"
+
+
+def test_the_command(parent, data, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [w for key, value in TINY.items() for w in (f"--{key}", str(value))]
+    with pytest.raises(SystemExit) as end:
+        cli.main(["finetune", str(parent), str(data), "--freeze-discriminator", "1", "--lr", "1e-4", "--out", "run", *words])
+    assert not end.value.code
+    content = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    assert content["fields"]["lr"] == 1e-4 and content["parent"]["freeze_discriminator"] == 1
+    for words, code in ([], 2), ([str(parent)], 2), ([str(tmp_path / "nothing"), str(data)], 6), (["--help"], 0):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["finetune", *words])
+        assert end.value.code == code, words
