@@ -32,7 +32,7 @@ from ganforge.core.schedule import cosine
 from ganforge.methods.two_player import Penalty, TwoPlayer
 from ganforge.metrics.modes import GRID, RING, count_modes
 
-SETS = {"ring": (RING, 1.0, 128, 4000, 0.05), "grid": (GRID, 4.0, 256, 4500, 0.005)}
+SETS = {"ring": (RING, 1.0, 128, 3600, 0.02), "grid": (GRID, 4.0, 256, 4500, 0.005)}
 """The mixture, the scale by which points are divided before the networks see them, the discriminator's width, training steps, and
 the penalty weight at the end as a share of GAMMA."""
 GOALS = {"ring": (8, 0.97, 0.01, 30.0), "grid": (25, 0.97, 0.02, 60.0)}

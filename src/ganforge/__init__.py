@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "train": "runs.start",
     "resume": "runs.start",
+    "finetune": "runs.finetune",
     "launch": "runs.start",
     "load": "runs.model",
     "Model": "runs.model",

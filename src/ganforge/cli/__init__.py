@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ VERBS = {
     "train": ("DATA [--recipe NAME] [options]", "train a model on a folder of images, an archive, or a built-in set"),
     "check": ("DATA [--out FILE] [options]", "look at the data: what is usable, what is not and why, what to do"),
     "resume": ("RUN", "continue a run exactly where it stopped"),
+    "finetune": ("MODEL DATA [options]", "train a model further on other data, in a new run"),
     "generate": ("RUN [--seeds 0-63] [--out DIR]", "draw images with a trained model"),
     "evaluate": ("RUN [--data DATA] [--metrics fid,kid]", "measure a model, or any images, against data"),
     "compare": ("RUN RUN ... [--data DATA]", "put runs side by side: one table, one picture"),
@@ -26,6 +28,9 @@ VERBS = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 ok, 2 usage, 3 data, 4 diverged, 5 storage or memory, 6 checkpoint, 130 Ctrl-C, 143 SIGTERM."""
     arguments = [*(sys.argv[1:] if argv is None else argv)]  # `list` is a module of ours here, once `gan list` was called
+    for stream in (sys.stdout, sys.stderr):  # file names may hold anything, and terminals may know little
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     try:

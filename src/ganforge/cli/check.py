@@ -40,7 +40,8 @@ def main(arguments: list[str]) -> int:
     sys.stdout.write("\n".join(summary(found)) + "\n")
     if out:
         try:
-            out.write_text(json.dumps(full(found), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            told = json.dumps(full(found), indent=2, ensure_ascii=False) + "\n"
+            out.write_text(told, encoding="utf-8", errors="backslashreplace")  # of file names that are no UTF-8
         except OSError as error:
             raise StorageError(f"the report could not be written to {out}: {error.strerror}.") from error
         sys.stdout.write(f"report in {out}\n")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +12,7 @@ import torch
 from . import parallel
 from .engine import iterate, seed_step
 from .errors import UsageError
+from .limits import cores
 from .method import ROUND, Method, Progress
 from .run import Run
 from .train import DTYPES, Data, micro_batches
@@ -36,16 +34,6 @@ def pick_device(name: str) -> str:
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"--device {name} is not usable here ({str(error).splitlines()[0]}). Use cpu, or auto.") from error
     return name
-
-
-def cores() -> int:
-    """Cores that this process may use, which can be fewer than the machine has."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return min(usable, max(1, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # not Linux, or no limit
-        return usable
 
 
 def use_threads(threads: int) -> int:

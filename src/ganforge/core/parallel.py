@@ -14,6 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from .errors import UsageError
+
 
 def world() -> tuple[int, int]:
     """(rank, number of processes); (0, 1) for an ordinary run."""
@@ -23,6 +25,16 @@ def world() -> tuple[int, int]:
 def local_world() -> int:
     """Processes of this run on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def micro_batch(batch: int, accumulate: int) -> int:
+    """Examples of one micro-batch, where every process cuts its even share of a batch into `accumulate`. Raises UsageError if it cannot."""
+    count = world()[1]
+    if batch % (count * accumulate):
+        good = [n for n in range(1, batch + 1) if not batch % (n * accumulate)][:8]
+        into = f", {accumulate} micro-batches each" if accumulate > 1 else ""
+        raise UsageError(f"the batch of {batch} does not divide over {count} processes{into}. It does over {', '.join(map(str, good))}.")
+    return batch // count // accumulate
 
 
 @contextmanager

@@ -8,7 +8,7 @@ time grows as n log n; crowded sets may hide a pair, none is ever made up.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +49,7 @@ def compare(pixels: NDArray[np.uint8]) -> Alike:
         small[start : start + len(part)] = _shrunk(part, SIDE).round()
     first = np.flatnonzero(exact == np.arange(len(exact)))
     near = exact.copy()
-    near[first] = first[_joined(len(first), _near_pairs(small[first]))]
+    near[first] = first[joined(len(first), _near_pairs(small[first]))]
     return Alike(exact, near[exact], _outliers(small))
 
 
@@ -80,7 +80,7 @@ def _near_pairs(small: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
                 yield from zip(some[good].tolist(), others[good].tolist(), strict=True)
 
 
-def _joined(n: int, pairs: Iterator[tuple[int, int]]) -> NDArray[np.int64]:
+def joined(n: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
     """The smallest member of the group of each of n things, where pairs share a group."""
     parent = list(range(n))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganforge.core.errors import DataError, UsageError
-from ganforge.data import alike, builtin, decode, plan, store
+from ganforge.core.limits import cores
+from ganforge.data import alike, builtin, decode, hold, plan, store
 from ganforge.data.decode import Look
 from ganforge.data.develop import Developed, develop
 from ganforge.data.imageset import ImageSet
 from ganforge.data.layout import arrange
-from ganforge.data.source import Arrays, Files, Skip, cores, digest, plain
+from ganforge.data.source import Arrays, Files, Skip, digest, mark_of, plain
 
 if TYPE_CHECKING:
     from ganforge.data.images import Images
@@ -40,12 +41,17 @@ def from_files(options: Images, source: Files, cache: Path) -> ImageSet:
     report |= _skips(skipped) | made.facts
     held = None
     if files.test and len(files.test.names) > 1:
-        test = _developed(files.test, made.look, False, False, every, cache)
-        held = _held_out(test.pixels, files.test.labels, test.kept, files.classes)
-        if lost := len(files.test.skipped) + len(test.skipped):
-            files.notes.append(f"{lost:,} files of the held-out part skipped")
+        try:
+            test = _developed(files.test, made.look, False, False, every, cache)
+            held = _held_out(test.pixels, files.test.labels, test.kept, files.classes)
+            if lost := len(files.test.skipped) + len(test.skipped):
+                files.notes.append(f"{lost:,} files of the held-out part skipped")
+        except DataError as error:
+            if options.strict:
+                raise
+            files.notes.append(f"the held-out part is not used: {str(error).splitlines()[0]}")
     labels = None if files.labels is None else files.labels[made.kept]
-    return _finish(options, made.pixels, labels, files.classes, report, files.notes, None, held, cache)
+    return _finish(options, _Found(made.pixels, labels, made.marks, made.kept), files.classes, report, files.notes, None, held, cache)
 
 
 def from_arrays(options: Images, source: Arrays, cache: Path) -> ImageSet:
@@ -71,7 +77,8 @@ def from_arrays(options: Images, source: Arrays, cache: Path) -> ImageSet:
     pixels = _redrawn(x, look, cache)
     if source.kind not in builtin.NAMES:
         report |= _alike(pixels, [f"image {i}" for i in range(len(pixels))])
-    return _finish(options, pixels, y, names, report, source.notes, source.flip, held, cache)
+    marks = np.array([mark_of(np.ascontiguousarray(one).data) for one in x] if options.hold_out else [0] * len(x), np.uint64)
+    return _finish(options, _Found(pixels, y, marks, np.arange(len(x))), names, report, source.notes, source.flip, held, cache)
 
 
 def _look(options: Images) -> Look:
@@ -176,19 +183,49 @@ def _alike(pixels: NDArray[np.uint8], names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _without_copies(
-    options: Images, pixels: NDArray[np.uint8], y: NDArray[np.int64] | None, report: dict[str, Any], cache: Path
-) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
-    """The images and classes without those that (nearly) equal an earlier one."""
-    found = alike.compare(pixels)
-    keep = np.flatnonzero((found.near if options.dedup == "near" else found.exact) == np.arange(len(pixels)))
-    report["removed_duplicates"] = len(pixels) - len(keep)
-    if not report["removed_duplicates"]:
-        return pixels, y
-    room = store.Block((len(keep), *pixels.shape[1:]), cache)
-    for start in range(0, len(keep), 256):
-        room.array[start : start + 256] = pixels[keep[start : start + 256]]
-    return room.array, None if y is None else y[keep]
+@dataclass(frozen=True)
+class _Found:
+    """Images (n, c, h, w), their classes (n,) if any, a number made of the content of each, and the number of the file it is from."""
+
+    pixels: NDArray[np.uint8]
+    y: NDArray[np.int64] | None
+    marks: NDArray[np.uint64]
+    file: NDArray[np.int64]
+
+    def only(self, rows: NDArray[np.int64], cache: Path) -> _Found:
+        """These images; all of them where they lie."""
+        if len(rows) == len(self.pixels):
+            return self
+        room = store.Block((len(rows), *self.pixels.shape[1:]), cache)
+        for start in range(0, len(rows), 256):
+            room.array[start : start + 256] = self.pixels[rows[start : start + 256]]
+        return _Found(room.array, None if self.y is None else self.y[rows], self.marks[rows], self.file[rows])
+
+
+def _without_copies(options: Images, found: _Found, report: dict[str, Any], cache: Path) -> _Found:
+    """The images without those that (nearly) equal an earlier one."""
+    seen = alike.compare(found.pixels)
+    keep = np.flatnonzero((seen.near if options.dedup == "near" else seen.exact) == np.arange(len(found.pixels)))
+    report["removed_duplicates"] = len(found.pixels) - len(keep)
+    return found.only(keep, cache)
+
+
+def _split(options: Images, found: _Found, names: tuple[str, ...], report: dict[str, Any], cache: Path) -> tuple[_Found, ImageSet]:
+    """Training and held-out part. Frames of one animation stay together, and so do images that are alike."""
+    near, count = alike.compare(found.pixels).near, len(found.pixels)
+    _, first, number = np.unique(found.file, return_index=True, return_inverse=True)
+    group = alike.joined(count, [*enumerate(near.tolist()), *enumerate(first[number].tolist())])
+    out = hold.held(found.marks, group, options.hold_out, found.y)
+    rows, aside = np.flatnonzero(~out), np.flatnonzero(out)
+    if min(len(rows), len(aside)) < 2:
+        raise DataError(
+            f"hold_out = {options.hold_out:g} leaves {len(rows):,} of {count:,} images to learn from and sets {len(aside):,} aside; each "
+            f"part needs at least 2. Choose another share, or give more images."
+        )
+    report["usable"] -= len(np.unique(found.file[out]))
+    report["hold_out"] = options.hold_out
+    test = found.only(aside, cache)
+    return found.only(rows, cache), _held_out(test.pixels, test.y, None, names)
 
 
 def _skips(skipped: Sequence[Skip]) -> dict[str, Any]:
@@ -200,8 +237,7 @@ def _skips(skipped: Sequence[Skip]) -> dict[str, Any]:
 
 def _finish(
     options: Images,
-    pixels: NDArray[np.uint8],
-    y: NDArray[np.int64] | None,
+    found: _Found,
     names: tuple[str, ...],
     report: dict[str, Any],
     notes: Sequence[str],
@@ -214,12 +250,18 @@ def _finish(
         told = "".join(f"\n  {s['file']}: {s['reason']}" for s in report["skipped"][:20])
         raise DataError(f"{len(report['skipped']):,} files of {options.path} cannot be used, and strict allows none:{told}")
     if options.dedup != "no":
-        pixels, y = _without_copies(options, pixels, y, report, cache)
+        found = _without_copies(options, found, report, cache)
+    pixels = found.pixels
     _, c, h, w = pixels.shape
     if len(pixels) < 2:
         raise DataError(f"{options.path} holds {len(pixels)} image; at least 2 are needed.")
     if not any((pixels[i : i + 1024] != pixels[0]).any() for i in range(0, len(pixels), 1024)):
         raise DataError(f"all {len(pixels):,} images of {options.path} are identical: there is no variation to learn.")
+    if options.hold_out and held:
+        notes = [*notes, "it brings a held-out part of its own, which is used instead of hold_out"]
+    elif options.hold_out:
+        found, held = _split(options, found, names, report, cache)
+    pixels, y = found.pixels, found.y
     if options.crop >= min(h, w):
         raise UsageError(f"crop must be smaller than the images, which are {w}x{h}; got {options.crop}.")
     wanted = {"yes": True, "no": False}.get(options.flip)

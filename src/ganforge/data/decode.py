@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
@@ -13,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageOps
 
-from ganforge.data.opening import LARGE, Unusable, affordable, damage, opened, sound, turn_of
-
-_one_large = threading.Lock()
+from ganforge.data.opening import Unusable, affordable, damage, opened, sound, turn_of
+from ganforge.data.source import mark_of
 
 
 class Picture(NamedTuple):
@@ -28,6 +25,8 @@ class Picture(NamedTuple):
     salvaged: bool = False
     deep: tuple[float, float] | None = None
     """Least and greatest sample of an image of more than 8 bits."""
+    mark: int = 0
+    """A number made of the file's content alone, evenly spread over 0 to 2^64 - 1."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,12 @@ def pictures(stream: BinaryIO, look: Look, frames: int = 1) -> Iterator[Picture]
         if image.format == "PNG":
             sound(body)
         if image.format == "JPEG":  # decode at a half, a quarter or an eighth where that is still twice the wanted size
-            side = 2 * max(look.width, look.height)
-            image.draft(None, (side, side))
-        with _one_large if image.width * image.height > LARGE else nullcontext(), image:
+            image.draft(None, (2 * max(look.width, look.height),) * 2)
+        mark = mark_of(body)
+        with image:
             for frame in range(frames):
                 image.seek(frame)
-                yield _developed(image, body, look)
+                yield _developed(image, body, look)._replace(mark=mark)
     except Unusable:
         raise
     except MemoryError:

@@ -62,7 +62,8 @@ def _files(image_set: ImageSet) -> str:
     told = image_set.report
     unit = "files" if told.get("kind") in ("folder", "zip") else "images"
     text = f"{told.get('files', len(image_set)):,} {unit} · {told.get('usable', len(image_set)):,} usable"
-    held = len(image_set.held_out) if image_set.held_out and told.get("kind") in ("folder", "zip", "parquet") else 0
+    counted = told.get("kind") in ("folder", "zip", "parquet") or "hold_out" in told
+    held = len(image_set.held_out) if image_set.held_out and counted else 0
     if held:
         text += f" · {held:,} held out"
     skipped = len(told.get("skipped", []))

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganforge.core.errors import DataError
+from ganforge.core.limits import cores
+from ganforge.data.budget import Budget, weight
 from ganforge.data.decode import Look, Picture, pictures
 from ganforge.data.opening import Probe, Unusable, probe
 from ganforge.data.plan import choose_size, grey_by_mode, grey_by_pixels, to_grey
-from ganforge.data.source import Files, Skip, cores, plain
+from ganforge.data.source import Files, Skip, plain
 from ganforge.data.store import Block
 
 log = logging.getLogger("ganforge.data")
@@ -39,6 +41,8 @@ class Developed:
     pixels: NDArray[np.uint8]
     kept: NDArray[np.int64]
     """Position of every image in the source's names."""
+    marks: NDArray[np.uint64]
+    """For every image a number made of its file's content alone."""
     look: Look
     skipped: list[Skip] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -64,7 +68,7 @@ def develop(
         first = np.cumsum([0, *(p.frames for p in known)])
         room = block((int(first[-1]), look.channels, look.height, look.width))
         try:
-            met, more = _decode(files, good, first, look, room.array)
+            met, more = _decode(files, good, known, first, look, room.array)
             skipped += more
             _enough(files, sum(m is not None for m in met), skipped)
             done = np.repeat([m is not None for m in met], np.diff(first))
@@ -79,7 +83,8 @@ def develop(
     names = [files.names[i] for i in good]
     facts |= _measures([p for p, m in zip(known, met, strict=True) if m])
     facts |= _met([(n, p, m) for n, p, m in zip(names, known, met, strict=True) if m])
-    return Developed(pixels, kept, look, skipped, facts, room.path)
+    marks = np.repeat(np.array([m.mark if m else 0 for m in met], np.uint64), np.diff(first))[done]
+    return Developed(pixels, kept, marks, look, skipped, facts, room.path)
 
 
 def _headers(files: Files, all_frames: bool) -> tuple[list[Probe | None], list[Skip]]:
@@ -105,17 +110,19 @@ def _decide(look: Look, known: Sequence[Probe], auto_size: bool, auto_colour: bo
 
 
 def _decode(
-    files: Files, good: Sequence[int], first: NDArray[np.int64], look: Look, out: NDArray[np.uint8]
+    files: Files, good: Sequence[int], heads: Sequence[Probe], first: NDArray[np.int64], look: Look, out: NDArray[np.uint8]
 ) -> tuple[list[Picture | None], list[Skip]]:
     """Frames of file good[k] into out[first[k] : first[k + 1]]; what was met in its first one, None where it cannot be used."""
     skipped: list[Skip] = []
     met: list[Picture | None] = []
+    budget = Budget()
 
     def into(place: int, stream: BinaryIO) -> Picture:
         seen = None
-        for row, got in enumerate(pictures(stream, look, int(first[place + 1] - first[place])), int(first[place])):
-            out[row] = got.pixels
-            seen = seen or got._replace(pixels=out[row])
+        with budget.hold(weight(heads[place], files.sizes[good[place]], look)):
+            for row, got in enumerate(pictures(stream, look, int(first[place + 1] - first[place])), int(first[place])):
+                out[row] = got.pixels
+                seen = seen or got._replace(pixels=out[row])
         assert seen
         return seen
 

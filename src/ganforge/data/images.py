@@ -43,6 +43,8 @@ class Images:
     flip: str = "auto"
     """Mirror images at random: auto, yes or no. auto mirrors colour images and cifar10, and leaves grey ones, digits and clothes
     (mnist, fashion-mnist) as they are. Say no for text, signs and anything else with a left and a right."""
+    balance: bool = False
+    """Draw every class equally often, so that rare ones are learnt too. Needs labels."""
     crop: int = 0
     """Shift images at random by up to this many pixels, with reflected borders."""
     alpha: str = "white"
@@ -57,6 +59,9 @@ class Images:
     """Use JPEG files that lack nothing but their end marker."""
     dedup: str = "no"
     """Leave out images that equal an earlier one: no, exact or near."""
+    hold_out: float = 0.0
+    """Share of the images that is set aside and never trained on, such as 0.1, where the source has no such part of its own. Chosen by
+    content, so that an image stays in its part when others are added; copies and near copies go together."""
     drop_unlabelled: bool = False
     """Leave out images without a label, and labels without an image, instead of stopping."""
     strict: bool = False
@@ -79,6 +84,8 @@ class Images:
         for name in ("crop", "min_side"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must be 0 or more pixels; got {getattr(self, name)}.")
+        if not 0 <= self.hold_out < 1:
+            raise UsageError(f"hold_out is a share of the images, from 0 to less than 1, such as 0.1; got {self.hold_out:g}.")
         parse_window(self.window)
         check_alpha(self.alpha, self.colour)
         if self.labels not in ("auto", "none", "folders") and not self.labels.lower().endswith((".csv", ".tsv", ".txt", ".json")):
@@ -90,6 +97,13 @@ class Images:
 
         Raises UsageError for options that do not fit the data, DataError for data that cannot be used, StorageError for a full disk.
         """
+        images = self._load(cache)
+        if self.balance and images.labels is None:
+            raise UsageError("--balance needs classes, and this data has none: put each class into its own sub-folder, or give --labels.")
+        images.balance = self.balance
+        return images
+
+    def _load(self, cache: Path | None) -> ImageSet:
         from ganforge.data.assemble import from_arrays, from_files
         from ganforge.data.source import Arrays, cache_folder
 
@@ -113,6 +127,8 @@ class Images:
             return read(path)
         if self.path in builtin.NAMES:
             return builtin.load(self.path, cache)
+        if path.is_symlink():
+            raise UsageError(f"{path} is a link that leads nowhere (to {os.readlink(path)}).")
         if "/" in self.path or os.sep in self.path or path.suffix:
             seen = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
             hint = nearest(path.name, seen) if seen else f" The folder {path.parent} does not exist either." * (not path.parent.exists())

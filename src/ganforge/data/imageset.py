@@ -33,6 +33,10 @@ class ImageSet:
     """JSON-able: files, usable, skipped, reasons, modes, sizes, class_counts, duplicates, notes and more."""
     held_out: ImageSet | None = None
     """The test part, treated alike but never varied, where the source has one."""
+    show_held: bool = False
+    """Whether batches bring held-out images along, for methods that ask the discriminator about them."""
+    balance: bool = False
+    """Whether batches draw every class equally often."""
     _near: dict[torch.device, Tensor] = field(default_factory=dict, init=False, repr=False)
     """The images on a GPU with room for them, sent there once for all streams of batches."""
 
@@ -63,6 +67,8 @@ class ImageSet:
         `size` is the batch over all `world` processes; this one (`rank`) gets its contiguous n = size / world part. Step s covers
         positions [s size, (s + 1) size) of an endless row of permutations f(seed, epoch), and its flips and shifts are f(seed, step),
         so a run that starts at s sees what an uninterrupted one would. The global random state is neither read nor changed.
+        With `show_held`, and a held-out part that has classes if this has, "held" (n, c, h, w) and "held_y" (n,) of it, never varied.
+        With `balance` the row goes round the classes instead: see `BalancedOrder`.
         Raises UsageError where size, start, rank and world do not fit together.
         """
         if size < 1 or size % world:
@@ -72,8 +78,8 @@ class ImageSet:
         return self._stream(size, seed, start, slice(rank * (size // world), (rank + 1) * (size // world)), torch.device(device))
 
     def _stream(self, size: int, seed: int, start: int, mine: slice, device: torch.device) -> Iterator[dict[str, Tensor]]:
-        order = Order(len(self.images), seed)
-        images = self._on(device)
+        order = BalancedOrder(self.labels, seed) if self.balance and self.labels is not None else Order(len(self.images), seed)
+        images, held = self._on(device), self._held_stream(size, seed, start, mine, device)
         labels = None if self.labels is None else self.labels.to(device)
         step = start
         while True:
@@ -84,8 +90,14 @@ class ImageSet:
             batch = {"x": x.float().div_(127.5).sub_(1)}
             if labels is not None:
                 batch["y"] = labels[_sent(rows, device)]
-            yield batch
+            yield batch | next(held, {})
             step += 1
+
+    def _held_stream(self, size: int, seed: int, start: int, mine: slice, device: torch.device) -> Iterator[dict[str, Tensor]]:
+        held = self.held_out
+        if self.show_held and held is not None and len(held) and (self.labels is None or held.labels is not None):
+            for batch in held._stream(size, seed, start, mine, device):
+                yield {"held": batch["x"]} | ({"held_y": batch["y"]} if self.labels is not None else {})
 
     def _on(self, device: torch.device) -> Tensor:
         """The images on the device if it is a GPU with room for them, else where they are."""
@@ -120,6 +132,27 @@ class Order:
             self.known = {k: v for k, v in self.known.items() if k == number - 1}
             self.known[number] = torch.randperm(self.n, generator=generator(self.seed, "order", number))
         return self.known[number]
+
+
+class BalancedOrder:
+    """An endless row of examples in which every class comes equally often: rounds of one example a class, in a shuffled order.
+
+    labels (n,). Within a class all examples come before one comes again. A function of (seed, position) alone.
+    """
+
+    def __init__(self, labels: Tensor, seed: int) -> None:
+        self.rows = [(labels == c).nonzero().flatten() for c in labels.unique()]
+        self.orders = [Order(len(rows), seed + number) for number, rows in enumerate(self.rows)]
+        self.seed = seed
+
+    def positions(self, first: int, count: int) -> Tensor:
+        """Examples (count,) at positions first, first + 1, ... of the row."""
+        classes = len(self.rows)
+        begin, end = first // classes, -(-(first + count) // classes)
+        drawn = [rows[order.positions(begin, end - begin)] for rows, order in zip(self.rows, self.orders, strict=True)]
+        rounds = torch.stack(drawn, 1)  # (rounds, classes)
+        shuffled = [torch.randperm(classes, generator=generator(self.seed, "round", number)) for number in range(begin, end)]
+        return rounds.gather(1, torch.stack(shuffled)).flatten()[first - begin * classes :][:count]
 
 
 def generator(seed: int, purpose: str, number: int) -> torch.Generator:

@@ -138,7 +138,7 @@ def _apply(parts: Sequence[Files], texts: Sequence[Sequence[str | None]], order:
 
 def _keep(part: Files, y: NDArray[np.int64]) -> None:
     kept = part.subset(np.flatnonzero(y >= 0).tolist())
-    part.names, part.stamp, part.open = kept.names, kept.stamp, kept.open
+    part.names, part.stamp, part.sizes, part.open = kept.names, kept.stamp, kept.sizes, kept.open
     part.labels = y[y >= 0]
 
 

@@ -11,11 +11,24 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 """All that Pillow is allowed to open; its rarer decoders are the ones with holes."""
 MAX_PIXELS = 64 * 10**6
 """Pixels one image may have: a 7 KB file can ask for 200 MB."""
-LARGE = 16 * 10**6
-"""Pixels from which images are decoded one at a time, and must have at least one byte for every DENSEST of them."""
-DENSEST = 200
+LARGE, DENSEST = 16 * 10**6, 200
+"""Images of more pixels than LARGE must have at least one byte for every DENSEST of them."""
 MAX_FRAMES = 2000
 """Frames that are used of one animation."""
+STRANGERS = (
+    (b"PK\x03\x04", "a zip archive, unpack it or give its own path"),
+    (b"PK\x05\x06", "a zip archive without content"),
+    (b"Rar!", "a RAR archive, unpack it"),
+    (b"7z\xbc\xaf", "a 7-Zip archive, unpack it"),
+    (b"\x1f\x8b", "a gzip archive, unpack it"),
+    (b"%PDF", "a PDF document"),
+    (b"8BPS", "a Photoshop file, convert to PNG"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000 is not read, convert to JPEG or PNG"),
+    (b"\xff\x0a", "JPEG XL is not read, convert to JPEG or PNG"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL is not read, convert to JPEG or PNG"),
+    *((bytes((0, 0, 0, size)) + b"ftyp", "a video") for size in range(8, 64, 4)),
+)
+"""What other files begin with, and what they are."""
 
 
 class Unusable(Exception):
@@ -31,6 +44,8 @@ class Probe(NamedTuple):
     kind: str
     """PNG, JPEG, ..."""
     frames: int = 1
+    clear: bool = False
+    """Whether one of its colours, or some of them, mean transparency."""
 
 
 def probe(stream: BinaryIO, count_frames: bool = False) -> Probe:
@@ -39,7 +54,7 @@ def probe(stream: BinaryIO, count_frames: bool = False) -> Probe:
         lies = turn_of(image) >= 5 and image.format != "TIFF"  # whose size Pillow has turned already
         width, height = image.size[::-1] if lies else image.size
         frames = _frames(image) if count_frames else 1
-        return Probe(width, height, image.mode, image.format or "", frames)
+        return Probe(width, height, image.mode, image.format or "", frames, "transparency" in image.info)
 
 
 def opened(stream: BinaryIO) -> Image.Image:
@@ -87,12 +102,16 @@ def _what_it_is(stream: BinaryIO, error: BaseException) -> str:
         return "Git LFS pointer: the picture itself was not fetched, run `git lfs pull`"
     if b"<html" in head.lower() or b"<!doctype html" in head.lower():
         return "not an image: it is a web page"
-    if head[4:8] == b"ftyp":
+    if head[4:8] == b"ftyp" and head[8:10] in (b"he", b"mi", b"ms", b"av"):
         return "not an image: HEIC and AVIF are not read, convert to JPEG or PNG"
+    if kind := next((words for start, words in STRANGERS if head.startswith(start)), None):
+        return f"not an image: {kind}"
     if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"II*\0", b"MM\0*")):
         return "truncated: the header is not complete"
-    if head.startswith(b"PK\x03\x04"):
-        return "not an image: a zip archive, unpack it or give its own path"
+    if b"<svg" in head:
+        return "not an image: an SVG drawing, convert to PNG"
+    if not any(byte < 9 or 13 < byte < 32 or byte == 127 for byte in head):
+        return "not an image: it is text"
     return "not an image: none of " + ", ".join(FORMATS)
 
 

@@ -15,7 +15,8 @@ FILE_COLUMNS = ("file", "filename", "file_name", "image", "image_id", "path", "n
 LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "y", "class_name")
 
 
-MOST_TOLD = 50
+MOST_TOLD, LONGEST = 50, 100
+"""Problems that are told, and characters of what they quote."""
 
 
 class Row(NamedTuple):
@@ -51,12 +52,13 @@ def labels_of(
         image = find(row.file)
         if image is None:
             if known_bad(row.file) is None:
-                loose.append(f"line {row.line}: {plain(row.file) or 'an empty name'} is not among the images")
+                loose.append(f"line {row.line}: {_short(row.file) or 'an empty name'} is not among the images")
         elif not row.label or row.label.lower() in ("nan", "none", "null"):
-            loose.append(f"line {row.line}: {plain(row.file)} has no label")
+            loose.append(f"line {row.line}: {_short(row.file)} has no label")
             line_of[image] = row.line
         elif labels.get(image, row.label) != row.label:
-            problems.append(f"line {row.line}: {plain(row.file)} is '{row.label}' here, but '{labels[image]}' in line {line_of[image]}")
+            here, there = _short(row.label), _short(labels[image])
+            problems.append(f"line {row.line}: {_short(row.file)} is '{here}' here, but '{there}' in line {line_of[image]}")
         else:
             labels[image] = row.label
             line_of[image] = row.line
@@ -66,6 +68,10 @@ def labels_of(
     if problems or (loose and not drop):
         raise DataError(_told(name, problems + loose, only_loose=not problems))
     return labels, note + (f"; {len(loose):,} images or labels without a partner left out" if loose else "")
+
+
+def _short(text: str) -> str:
+    return plain(text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}...")
 
 
 def _told(name: str, problems: Sequence[str], only_loose: bool) -> str:
@@ -100,12 +106,22 @@ def _json(body: bytes, name: str, problems: list[str]) -> tuple[list[Row] | None
 
 def _csv(body: bytes, name: str, names: Sequence[str], problems: list[str]) -> tuple[list[Row], str]:
     text, coding = _text(body)
+    if "\0" in text:
+        raise DataError(f"{name} is not text: it holds bytes of 0. Expected lines of file,label.")
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise DataError(f"{name} is empty. Expected lines of file,label.")
     cut = max((",", ";", "\t", "|"), key=lambda d: lines[0].count(d))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=cut)
-    table = [(reader.line_num, [c.strip() for c in cells]) for cells in reader if any(c.strip() for c in cells)]
+    try:
+        table = [(reader.line_num, [c.strip() for c in cells]) for cells in reader if any(c.strip() for c in cells)]
+    except csv.Error as error:
+        raise DataError(f"{name} is no table in line {reader.line_num}: {error}. Expected lines of file,label.") from error
+    if max(len(cells) for _, cells in table) < 2:
+        raise DataError(
+            f"{name} has one column, beginning with '{_short(table[0][1][0])}'. Expected file and label in each line, with a comma, "
+            "semicolon, tab or bar between them."
+        )
     head = [c.lower() for c in table[0][1]]
     file_at = next((head.index(c) for c in FILE_COLUMNS if c in head), None)
     label_at = next((head.index(c) for c in LABEL_COLUMNS if c in head), None)
@@ -114,7 +130,9 @@ def _csv(body: bytes, name: str, names: Sequence[str], problems: list[str]) -> t
         file_at = 0 if file_at is None else file_at
         label_at = 1 - file_at if label_at is None and file_at < 2 else label_at
     if file_at is None or label_at is None or file_at == label_at:
-        raise DataError(f"{name} has the columns {', '.join(table[0][1])}. Expected one called file and one called label.")
+        raise DataError(
+            f"{name} has the columns {', '.join(map(_short, table[0][1][:20]))}. Expected one called file and one called label."
+        )
     rows = []
     for line, cells in table[1 if has_head else 0 :]:
         if len(cells) <= max(file_at, label_at):
@@ -144,7 +162,7 @@ class _Finder:
         self.loose: dict[str, str | None] = {}
         for name in names:
             last = name.rsplit("/", 1)[-1]
-            for key in {last, last.rsplit(".", 1)[0], name.rsplit(".", 1)[0]}:
+            for key in {last, last.casefold(), last.rsplit(".", 1)[0], name.rsplit(".", 1)[0]}:
                 self.loose[key] = None if key in self.loose else name  # None: several images are called so
 
     def __call__(self, entry: str) -> str | None:
@@ -153,4 +171,5 @@ class _Finder:
         for path in (beside, entry):
             if path in self.exact:
                 return path
-        return self.loose.get(entry) or self.loose.get(entry.rsplit("/", 1)[-1])
+        last = entry.rsplit("/", 1)[-1]
+        return self.loose.get(entry) or self.loose.get(last) or self.loose.get(last.casefold())

@@ -13,6 +13,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ganforge.core import limits, parallel
+
 MAX_FILE = 256 * 2**20
 """Bytes that one encoded image may have; larger files are skipped."""
 
@@ -43,6 +45,8 @@ class Files:
     open: Callable[[int], BinaryIO]
     stamp: Sequence[str]
     """One text per file that changes when the file does (size and time)."""
+    sizes: Sequence[int]
+    """Bytes of every file as `open` gives it; 0 where it is in memory already."""
     skipped: list[Skip] = field(default_factory=list)
     """What was refused before any decoding."""
     sheets: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
@@ -59,8 +63,8 @@ class Files:
         """The same source with only these files; nothing is skipped yet and no test part hangs on it."""
         kept, inner = list(keep), self.open
         labels = None if self.labels is None else self.labels[kept]
-        names, stamp = [self.names[i] for i in kept], [self.stamp[i] for i in kept]
-        return replace(self, names=names, stamp=stamp, labels=labels, open=lambda i: inner(kept[i]), skipped=[], test=None)
+        names, stamp, sizes = [self.names[i] for i in kept], [self.stamp[i] for i in kept], [self.sizes[i] for i in kept]
+        return replace(self, names=names, stamp=stamp, sizes=sizes, labels=labels, open=lambda i: inner(kept[i]), skipped=[], test=None)
 
 
 @dataclass
@@ -102,24 +106,15 @@ def digest(*parts: str) -> str:
     return whole.hexdigest()[:32]
 
 
-def cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def mark_of(content: bytes | memoryview) -> int:
+    """A number made of these bytes alone, evenly spread over 0 to 2^64 - 1."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
 
 
 def available_memory() -> int:
-    """Bytes of RAM that can be had without swapping."""
-    try:
-        with open("/proc/meminfo") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (ValueError, OSError, AttributeError):
-        return 4 * 2**30
+    """Bytes of RAM for this process; those of one run on one machine share it evenly. 4 GiB where it cannot be told."""
+    found = limits.memory()
+    return (found[1] if found else 4 * 2**30) // parallel.local_world()
 
 
 def cache_folder(given: Path | None = None) -> Path:

@@ -30,7 +30,7 @@ SHARE = 0.4
 """Part of the free memory that the images may take."""
 MOST_KEPT = 8
 """Decoded sets that stay in the cache; the least recently used ones go."""
-VERSION = 2
+VERSION = 3
 """Raised when decoding changes, so that old caches are not taken for new ones."""
 
 
@@ -89,6 +89,7 @@ def remember(cache: Path, key: str, made: Developed) -> None:
             "look": asdict(made.look),
             "count": len(made.pixels),
             "kept": made.kept.tolist(),
+            "marks": made.marks.tolist(),
             "skipped": made.skipped,
             "facts": made.facts,
         }
@@ -118,7 +119,8 @@ def recall(cache: Path, key: str) -> Developed | None:
         os.utime(meta_path)
         whole = np.array(pixels) if fits(pixels.shape) else pixels
         skipped = [Skip(str(file), str(reason)) for file, reason in meta["skipped"]]
-        return Developed(whole, np.array(meta["kept"], np.int64), look, skipped, meta["facts"])
+        kept, marks = np.array(meta["kept"], np.int64), np.array(meta["marks"], np.uint64)
+        return Developed(whole, kept, marks, look, skipped, meta["facts"])
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
 

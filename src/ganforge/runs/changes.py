@@ -1,4 +1,4 @@
-"""What changed since a run was saved: data, options, versions. Each is told in words, as an exact continuation needs all of them."""
+"""What changed since a run was saved: data, options, versions, machine. Each is told: an exact continuation needs all of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 import torch
 
+from ..core import parallel
 from ..core.errors import CheckpointError
+from ..core.run import Run
+from .environment import processor
 from .folder import Folder
 
 FREE = ("run.minutes", "run.save_minutes", "run.snapshots", "run.out", "run.log", "run.evaluate", "run.evaluations", "data.path")
@@ -33,10 +36,35 @@ def check_options(folder: Folder, content: Mapping[str, Any], state: Mapping[str
         )
     notes = [f"going on with a change: {line}" for line in hard]
     notes += [f"{told[key]}: the last bits may differ" for key in differ if names[key] in ROUNDING]
-    made = folder.json("environment.json").get("versions", {}).get("torch") if (folder.path / "environment.json").is_file() else None
+    made = _environment(folder).get("versions", {}).get("torch")
     if made and made != torch.__version__:
         notes.append(f"the run began with torch {made}, this is {torch.__version__}: the last bits may differ")
     return notes
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What a checkpoint keeps of where it was made: the kind of device and the number of processes."""
+    return {"device": device.type, "processes": parallel.world()[1]}
+
+
+def check_machine(folder: Folder, run: Run, state: Mapping[str, Any], device: torch.device) -> list[str]:
+    """Notes on a device, processes or a processor that are others than those of the newest checkpoint's state.
+
+    Raises UsageError where the batch, which must stay as it is, cannot be cut over so many processes.
+    """
+    now, saved, cut = machine(device), state.get("machine"), state.get("accumulate")
+    parallel.micro_batch(run.batch, max(run.accumulate, cut) if isinstance(cut, int) else run.accumulate)
+    if isinstance(saved, Mapping) and saved.keys() == now.keys() and saved != now:
+        told = [f"{m['processes']} process{'es' * (m['processes'] != 1)} on {m['device']}" for m in (saved, now)]
+        return [f"the run was saved by {told[0]}, this is {told[1]}: it goes on, but no longer bit-identical to an uninterrupted run"]
+    made, here = (tuple(str(facts.get(key, "")) for key in ("cpu", "vector_unit")) for facts in (_environment(folder), processor()))
+    if device.type == "cpu" and all(made) and made != here:
+        return [f"the run began on {' with '.join(made)}, this is {' with '.join(here)}: the last bits may differ"]
+    return []
+
+
+def _environment(folder: Folder) -> dict[str, Any]:
+    return folder.json("environment.json") if (folder.path / "environment.json").is_file() else {}
 
 
 def check_data(folder: Folder, data: Any, path: str, force: bool) -> list[str]:

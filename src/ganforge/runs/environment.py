@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import re
 import shutil
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..core.machine import cores
+from ..core.limits import cores, memory, system_file
 from ..data.source import cache_folder
 
 OPTIONAL = {"parquet": ("pyarrow",), "track": ("tensorboard", "wandb", "mlflow-skinny")}
@@ -34,34 +33,9 @@ def version(distribution: str) -> str | None:
         return None
 
 
-def _read(path: str) -> str:
-    """A file of the operating system; empty where this system has none such."""
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
 def _cpu() -> str:
-    found = re.search(r"^model name\s*:\s*(.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    found = re.search(r"^model name\s*:\s*(.+)$", system_file("/proc/cpuinfo"), re.MULTILINE)
     return found[1].strip() if found else platform.processor() or platform.machine() or "unknown"
-
-
-def memory() -> tuple[int, int] | None:
-    """(total, free) bytes of RAM that this process may use, a container's limit included; None where it cannot be told."""
-    kib = {name: int(size) for name, size in re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)}
-    if len(kib) == 2:
-        total, free = kib["MemTotal"] * 1024, kib["MemAvailable"] * 1024
-    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        total = free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # macOS does not tell what is free
-    else:
-        return None
-    limit, used = _read("/sys/fs/cgroup/memory.max").strip(), _read("/sys/fs/cgroup/memory.current").strip()
-    if limit.isdigit() and used.isdigit():
-        cache = re.search(r"^inactive_file (\d+)", _read("/sys/fs/cgroup/memory.stat"), re.MULTILINE)  # given back when it is needed
-        taken = int(used) - (int(cache[1]) if cache else 0)
-        total, free = min(total, int(limit)), min(free, max(0, int(limit) - taken))
-    return total, free
 
 
 def _device() -> str:
@@ -73,7 +47,7 @@ def _device() -> str:
 
 def _bf16() -> dict[str, bool]:
     """Which units multiply bf16 in hardware; without one it works, slowly."""
-    flags = set(_read("/proc/cpuinfo").partition("flags")[2].partition("\n")[0].split())
+    flags = set(system_file("/proc/cpuinfo").partition("flags")[2].partition("\n")[0].split())
     return {
         "cpu_avx512_bf16": "avx512_bf16" in flags,
         "cpu_amx_bf16": "amx_bf16" in flags,
@@ -90,18 +64,22 @@ def _commit() -> str | None:
     return asked.stdout.strip() if asked.returncode == 0 else None
 
 
+def processor() -> dict[str, str]:
+    """The processor's name and the widest instructions that torch uses on it: what rounding depends on."""
+    return {"cpu": _cpu(), "vector_unit": torch.backends.cpu.get_cpu_capability()}
+
+
 def environment() -> dict[str, Any]:
     """Plain JSON for environment.json. No user name, host name or path, so it can be shared."""
     ram = memory()
     return {
         "python": platform.python_version(),
         "os": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cpu": _cpu(),
         "cores": cores(),
         "memory_gib": round(ram[0] / GIB, 1) if ram else None,
         "device": _device(),
         "threads": torch.get_num_threads(),
-        "vector_unit": torch.backends.cpu.get_cpu_capability(),
+        **processor(),
         "bf16": _bf16(),
         "versions": {"ganforge": __version__, "torch": torch.__version__} | {n: version(n) for n in ("numpy", "pillow", "safetensors")},
         "optional": {

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.checkpoint import replace_file
+from ..core.checkpoint import replace_file, replace_json
 from ..core.errors import CheckpointError, StorageError, UsageError
 
 
@@ -38,7 +38,7 @@ class Folder:
             raise CheckpointError(f"{self.path / name} is damaged: {error}.") from error
 
     def write_json(self, name: str, content: Any) -> None:
-        replace_file(self.path / name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+        replace_json(self.path / name, content)
 
     def history(self) -> list[dict[str, Any]]:
         """The readings of the run so far, oldest first."""
@@ -64,7 +64,7 @@ class Folder:
             raise
 
 
-STARTS_WITH = {"samples", "log.txt", "RUNNING.lock", "plan.json", "environment.json", "data_report.json", "reals.png"}
+STARTS_WITH = {"samples", "log.txt", "RUNNING.lock", "plan.json", "environment.json", "data_report.json", "reals.png", "parent.safetensors"}
 """What a folder holds before recipe.json makes it a run."""
 
 

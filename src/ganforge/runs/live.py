@@ -84,7 +84,8 @@ class Voice:
 
     def _append(self, line: str) -> None:
         if self._log and not self._quiet:
-            with suppress(OSError), self._log.open("a") as file:  # a disk that is full for a while must not end the training
+            # a disk that is full for a while must not end the training, nor a file name that is no UTF-8
+            with suppress(OSError), self._log.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(line + "\n")
 
 

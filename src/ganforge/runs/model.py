@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..core import recipe as recipes_json
-from ..core.checkpoint import replace_file, storable
+from ..core.checkpoint import replace_file, replace_json, storable
 from ..core.errors import CheckpointError, GanforgeError, UsageError, nearest
 from ..core.machine import pick_device
 from ..data.spec import DataSpec
@@ -32,7 +33,9 @@ class Model:
     """A trained generator. `spec` says what it draws: shape (c, h, w), classes and their names."""
 
     def __init__(self, method: Any, networks: Mapping[str, nn.Module], spec: DataSpec, facts: Mapping[str, Any]) -> None:
-        self.spec, self.facts = spec, dict(facts)
+        kinds = 0 if spec.classes else getattr(method, "kinds", 0)  # what its generator can be asked for where the data has no classes
+        self.spec = dataclasses.replace(spec, classes=kinds, names=tuple(map(str, range(kinds)))) if kinds else spec
+        self.facts = dict(facts)
         self.networks = {name: network.eval().requires_grad_(False) for name, network in networks.items()}
         self._method = method
 
@@ -89,8 +92,8 @@ def write(folder: Path, recipe: Mapping[str, Any], networks: Mapping[str, nn.Mod
     config = {"format": FORMAT, "ganforge": __version__, "sha256": hashlib.sha256(weights).hexdigest(), **facts}
     config |= {key: recipe[key] for key in ("recipe", "fields", "spec")}
     replace_file(folder / "model.safetensors", weights)
-    replace_file(folder / "config.json", (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode())
-    replace_file(folder / "README.md", card.encode())
+    replace_json(folder / "config.json", config)
+    replace_file(folder / "README.md", card.encode(errors="backslashreplace"))
 
 
 def described(folder: Path) -> dict[str, Any]:

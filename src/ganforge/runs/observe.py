@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..core.method import Progress
+from ..core.restart import Opinion
 from ..core.train import TICKS, Tick
 from . import card, health, model, plots, report, sampling, sinks
 from .folder import Folder
 from .grid import grid, save_png
 from .live import Voice
+from .recover import MOST
 
 if TYPE_CHECKING:
     from .judge import Judge
@@ -38,6 +40,7 @@ class Observer:
         self.judge = _judge(folder, run, method, data, voice, code)
         self.watched = (method, data, run)
         self.guard: health.Guard | None = None
+        self.restarts = 0
         self.complaints: set[str] = set()
         self.waiting: list[dict[str, Any]] = []
         """Readings that are not in metrics.jsonl yet, because the disk is full."""
@@ -48,11 +51,13 @@ class Observer:
         self.voice.progress(now, self.numbers)
 
     def tick(self, tick: Tick) -> None:
-        now, self.numbers = tick.now, dict(tick.numbers)
+        now, self.numbers, self.restarts = tick.now, dict(tick.numbers), tick.restart.number
         seen, seconds = self.before or (0, 0.0)
         rate = (now.seen - seen) / max(tick.seconds - seconds, 1e-9)
         self.before = (now.seen, tick.seconds)
         line = {"seen": now.seen, "step": now.step, "seconds": round(tick.seconds, 3), "images_per_second": round(rate, 1), **tick.numbers}
+        if self.restarts:
+            line["restarts"] = self.restarts
         line |= self.evaluate(tick) | self.diagnose(tick)
         self.waiting.append(line)
         self.record()
@@ -104,6 +109,13 @@ class Observer:
             self.voice.say(f"!  health: {said.word} at {tick.now.seen:,} images. {said.advice} See {said.link}")
         self.voice.health = said.word
         return health.reading(said)
+
+    def opinion(self) -> Opinion:
+        """What the guard makes of its last looks, for a run that heeds it."""
+        with self.going_on("the guard failed"):
+            said = self.guard.opinion() if self.guard else Opinion()
+            return said if self.restarts < MOST else said._replace(caution=1.0)
+        return Opinion()
 
     def evaluate(self, tick: Tick) -> dict[str, float]:
         """Measure the model if that is due, and keep it if it is the best so far. What fails is said once, and the training goes on."""

@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 
-from ..core import checkpoint, memory, parallel
+from ..core import checkpoint, limits, memory, parallel
 from ..core.errors import MemoryShortError, StorageError
-from . import environment
 from .observe import SAMPLES
 from .recover import CURE, accepts, in_parts
 
@@ -38,8 +37,10 @@ def fill(recipe: Any, count: int) -> tuple[Any, list[str]]:
 def fit(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, list[str]]:
     """The recipe with micro-batches that fit into memory, and sentences on memory and disk.
 
-    Raises MemoryShortError or StorageError where the run cannot fit, before anything large is allocated or written.
+    Raises MemoryShortError or StorageError where the run cannot fit, UsageError where its batch cannot be cut over all processes;
+    before anything large is allocated or written.
     """
+    parallel.micro_batch(recipe.run.batch, recipe.run.accumulate)
     needs = _needs(recipe, data, spec, device)
     recipe, notes = _memory(recipe, needs.training, _free_memory(device))
     return recipe, [*notes, _disk(recipe, needs.state, spec.shape)]
@@ -98,22 +99,23 @@ def _free_memory(device: torch.device) -> int | None:
     if device.type == "cuda":
         torch.cuda.empty_cache()  # what torch keeps of earlier steps counts as used otherwise
         return torch.cuda.mem_get_info(device)[0]
-    ram = environment.memory()
+    ram = limits.memory()
     return ram[1] // parallel.local_world() if ram else None
 
 
 def _disk(recipe: Any, state: int, shape: tuple[int, ...]) -> str:
     """A sentence; raises StorageError if the disk is too small for the checkpoints (one more while it is written), model and pictures."""
     pictures = recipe.run.snapshots * SAMPLES * int(torch.Size(shape).numel())
-    need = (checkpoint.KEEP + 2) * state + pictures + FILES
+    kept = checkpoint.KEEP + recipe.run.rescue  # and one more while it is written
+    need = (kept + 2) * state + pictures + FILES
     place = Path(recipe.run.out or "runs").expanduser().absolute()
     free = shutil.disk_usage(next(p for p in (place, *place.parents) if p.exists())).free
     if need > free:
         raise StorageError(
-            f"this run needs up to {need:,} bytes of disk at {place} ({checkpoint.KEEP + 1} checkpoints of {state:,}, the model and the "
+            f"this run needs up to {need:,} bytes of disk at {place} ({kept + 1} checkpoints of {state:,}, the model and the "
             f"pictures); {free:,} are free, so {need - free:,} are missing. Make room, or write elsewhere: --out FOLDER."
         )
-    return f"disk up to {_gb(need)} of {_gb(free)} free: {checkpoint.KEEP} checkpoints of {_gb(state)}, model, pictures"
+    return f"disk up to {_gb(need)} of {_gb(free)} free: {kept} checkpoints of {_gb(state)}, model, pictures"
 
 
 def _gb(size: int) -> str:

@@ -26,6 +26,7 @@ from ..core.guard.verdict import ADVICE
 from .evaluations import read_all
 from .grid import save_bytes
 from .plots import charts, read_metrics
+from .recover import COUNT
 
 logger = logging.getLogger(__name__)
 
@@ -166,11 +167,13 @@ def _status(folder: Path, recipe: Mapping[str, Any], plan: Mapping[str, Any], ro
     return f'<p class="lead">{said}{best}</p>{bar}'
 
 
-def _health(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The last word of the guard, with its advice; nothing while all is well."""
+def _health(folder: Path, rows: Sequence[Mapping[str, Any]]) -> str:
+    """When and why the run went back, and the last word of the guard, with its advice; nothing while all is well."""
+    told = _json(folder / COUNT).get("told")
+    back = "".join(f"<p>{_esc(line)}</p>" for line in (told if isinstance(told, list) else []))
     word = str(next((row["health"] for row in reversed(rows) if "health" in row), ""))
     advice = ADVICE.get(word)
-    return f"<p><strong>Health: {_esc(word)}.</strong> {_esc(advice)}</p>" if advice else ""
+    return back + (f"<p><strong>Health: {_esc(word)}.</strong> {_esc(advice)}</p>" if advice else "")
 
 
 def _samples(folder: Path, planned: float) -> str:
@@ -278,7 +281,7 @@ def write(folder: Path) -> Path:
     page = string.Template(template).substitute(
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         title=_esc(folder.resolve().name),
-        status=_status(folder, recipe, plan, rows) + _health(rows),
+        status=_status(folder, recipe, plan, rows) + _health(folder, rows),
         samples=_samples(folder, _planned(recipe, plan)),
         curves=_curves(rows),
         evaluations=_evaluations(folder),

@@ -15,6 +15,7 @@ from ..core import allocator, checkpoint, machine, memory, parallel
 from ..core import recipe as recipes_json
 from ..core.errors import CheckpointError, GanforgeError, UsageError
 from ..core.method import Method, Progress
+from ..core.restart import Opinion, Restart
 from ..core.train import train as train_loop
 from ..data import where
 from ..data.describe import full, summary
@@ -26,6 +27,7 @@ from .environment import environment
 from .eyes import of_run
 from .folder import Folder
 from .grid import grid, save_png
+from .heritage import Parent, take_over
 from .live import Voice, duration, spoken
 from .lock import alone
 from .observe import SAMPLES, Observer
@@ -66,8 +68,8 @@ def train(data: str | Path, recipe: Any = "auto", *, dry_run: bool = False, **op
     return launch(recipes_json.override(start, {"path": str(data), **options}), dry_run=dry_run)
 
 
-def launch(recipe: Any, *, dry_run: bool = False) -> TrainedRun:
-    """Plan and train a recipe object; with `dry_run`, only look, plan and say so."""
+def launch(recipe: Any, *, dry_run: bool = False, parent: Parent | None = None) -> TrainedRun:
+    """Plan and train a recipe object, from a parent's weights if there is one; with `dry_run`, only look, plan and say so."""
     with parallel.processes(machine.pick_device(recipe.run.device)) as device, torch.random.fork_rng(devices=[]):
         rank, world = parallel.world()
         voice = Voice(quiet=rank > 0)
@@ -83,7 +85,11 @@ def launch(recipe: Any, *, dry_run: bool = False) -> TrainedRun:
         spec = dataclasses.replace(data.spec, device=str(device))
         for line in summary(data):
             voice.say(line)
+        if parent:
+            parent.check(spec)
         recipe, planned = plan(recipe, data, spec, device)
+        if parent:
+            planned |= {"notes": [*planned["notes"], *parent.told(recipe.method(spec), spec)], "parent": parent.facts}
         for note in planned["notes"]:
             voice.say(f"Plan    {note}")
         if dry_run:
@@ -92,6 +98,7 @@ def launch(recipe: Any, *, dry_run: bool = False) -> TrainedRun:
         folder = folders.create(recipe.run.out, recipe.data.path) if rank == 0 else Folder(Path(recipe.run.out))
         content = {"format": model.FORMAT, "ganforge": __version__, "recipe": name_of(type(recipe))}
         content |= {"fields": recipes_json.describe(recipe), "spec": _plain_spec(spec)}
+        content |= {"parent": parent.facts} if parent else {}
         with spoken(voice), alone(folder):
             if rank == 0:
                 voice.keep(folder.path / "log.txt")
@@ -99,17 +106,20 @@ def launch(recipe: Any, *, dry_run: bool = False) -> TrainedRun:
                 folder.write_json("environment.json", environment())
                 folder.write_json("data_report.json", full(data))
                 save_png(_reals(data), folder.path / "reals.png")
+                if parent:
+                    parent.write(folder)
                 folder.write_json("recipe.json", content)  # last: its presence makes the folder a run
             parallel.barrier()
             return _go(recipe, data, spec, folder, content, device, voice, (of_run(recipe.run.evaluate),))
 
 
-def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "", force: bool = False) -> TrainedRun:
+def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "", device: str = "", force: bool = False) -> TrainedRun:
     """Continue a run exactly where its last checkpoint stands, as if it had never stopped.
 
-    code: one's own .py files that the run names and that may be run. data_path: where the data are now, if they moved. force: go
-    on although data or options changed, no longer exactly. Raises CheckpointError if the folder is no run, its checkpoints are
-    damaged, the data changed since or are nowhere to be found, or the options changed.
+    code: one's own .py files that the run names and that may be run. data_path: where the data are now, if they moved. device: another
+    one than the run was started on. force: go on although data or options changed, no longer exactly. Raises CheckpointError if the
+    folder is no run, its checkpoints are damaged, the data changed since or are nowhere to be found, or the options changed;
+    UsageError if the device is not there, or the batch cannot be cut over so many processes.
     """
     folder = folders.open_run(path)
     content = folder.json("recipe.json")
@@ -117,12 +127,12 @@ def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "",
         recipe = recipes_json.rebuild(find(content["recipe"], code), content["fields"], code)
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder.path / 'recipe.json'} lacks or garbles {error}: it was not written by Ganforge.") from error
-    with parallel.processes(machine.pick_device(recipe.run.device)) as device, torch.random.fork_rng(devices=[]):
+    with parallel.processes(machine.pick_device(device or recipe.run.device)) as place, torch.random.fork_rng(devices=[]):
         voice = Voice(quiet=parallel.world()[0] > 0)
         with spoken(voice), alone(folder):
             voice.keep(folder.path / "log.txt")
             machine.use_threads(recipe.run.threads)
-            allocator.keep_freed(device.type)
+            allocator.keep_freed(place.type)
             before, planned = folder.json("data_report.json").get("fingerprint"), folder.json("plan.json")
             options, data = where.again(
                 recipe.data,
@@ -135,12 +145,13 @@ def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "",
             recipe = dataclasses.replace(recipe, data=options)
             if data_path and parallel.world()[0] == 0:
                 folder.write_json("plan.json", {**planned, "places": where.places(options, folder.path)})
-            notes = changes.check_options(folder, content, checkpoint.read_state(folder.path), force)
+            state = checkpoint.read_state(folder.path)
+            notes = changes.check_options(folder, content, state, force) + changes.check_machine(folder, recipe.run, state, place)
             for note in [*notes, *changes.check_data(folder, data, recipe.data.path, force)]:
                 voice.say(f"resume  {note}")
             if data.fingerprint != before and parallel.world()[0] == 0:
                 folder.write_json("data_report.json", full(data))
-            return _go(recipe, data, dataclasses.replace(data.spec, device=str(device)), folder, content, device, voice, code)
+            return _go(recipe, data, dataclasses.replace(data.spec, device=str(place)), folder, content, place, voice, code)
 
 
 def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, dict[str, Any]]:
@@ -175,7 +186,7 @@ def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, 
     sizes = {player.name: sum(p.numel() for p in player.parameters) for player in method.players}
     notes = [
         f"recipe {name_of(type(recipe))} · {'x'.join(map(str, spec.shape[:0:-1]))} · batch {run.batch} · "
-        + " + ".join(f"{count / 1e6:.2f} M {name}" for name, count in sizes.items())
+        + " + ".join(f"{count / 1e6:.2f} M {name}" for name, count in sizes.items() if count > 1)  # ADA's strength is a number
         + (f" · {spec.classes} classes" if spec.classes else "")
         + f" · {torch.get_num_threads()} threads · {device}",
         *notes,
@@ -188,15 +199,15 @@ def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, 
 def _go(
     recipe: Any, data: Any, spec: Any, folder: Folder, content: dict, device: torch.device, voice: Voice, code: Collection[str]
 ) -> TrainedRun:
-    facts = {"recipe": {key: content[key] for key in ("recipe", "fields")}}
+    facts = {"recipe": {key: content[key] for key in ("recipe", "fields")}, "machine": changes.machine(device)}
     voice.say(f"run     {folder.path}   (Ctrl-C saves and stops; continue: gan resume {folder.path})")
     with signals.listening() as stop:
 
-        def attempt(chosen: Any, restarts: int) -> Progress:
-            run, method = chosen.run, _build(chosen, spec)
+        def attempt(chosen: Any, restart: Restart) -> Progress:
+            run, method = chosen.run, _build(chosen, spec, folder)
             if run.compile:
                 batch = next(data.batches(run.batch, seed=run.seed, device=str(device)))
-                voice.say(f"Plan    {machine.compile_networks(method, lambda: _build(chosen, spec), batch, device, run.precision)}")
+                voice.say(f"Plan    {machine.compile_networks(method, lambda: _build(chosen, spec, folder), batch, device, run.precision)}")
             observer = Observer(folder, method, content, voice, data, code) if parallel.world()[0] == 0 else None
             try:
                 return train_loop(
@@ -207,8 +218,9 @@ def _go(
                     device=device,
                     watcher=observer,
                     stop=stop,
-                    restarts=restarts,
+                    restart=restart,
                     facts=facts,
+                    opinion=observer.opinion if observer else Opinion,
                 )
             finally:
                 voice.close()
@@ -233,10 +245,11 @@ def _go(
     return TrainedRun(folder.path, now.seen, now.total, stop.exit_code if now.seen < now.total else 0)
 
 
-def _build(recipe: Any, spec: Any) -> Method:
-    """The method with its first weights, a function of the run's seed alone, in the chosen layout."""
+def _build(recipe: Any, spec: Any, folder: Folder) -> Method:
+    """The method with its first weights, a function of the run's seed and of what it inherits, in the chosen layout."""
     torch.manual_seed(recipe.run.seed)
     method = recipe.method(spec)
+    take_over(method, spec, folder)
     method.to(spec.device)
     machine.layout(method, recipe.run.layout)
     return method

@@ -22,6 +22,9 @@ TEST_LABELS = ("y_test", "test_labels")
 
 def read(path: Path) -> Arrays:
     """The images (and labels, and test part) of a NumPy file."""
+    with path.open("rb") as stream:
+        if not stream.read(6).startswith((b"\x93NUMPY", b"PK")):  # all else NumPy takes for Python objects
+            raise DataError(f"{path} is not a NumPy file, whatever its name says.")
     try:
         loaded = np.load(path, mmap_mode="c" if path.suffix.lower() == ".npy" else None, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -66,7 +69,12 @@ def images(x: NDArray[Any], where: str) -> NDArray[np.uint8]:
         return x
     if x.dtype == np.bool_:
         return x.astype(np.uint8) * np.uint8(255)
+    if x.dtype.kind not in "iuf":
+        raise DataError(f"{where} holds {x.dtype}. Expected bytes 0 to 255, 16-bit numbers, or floats in [0, 1] or [-1, 1].")
     low, high = float(x.min()), float(x.max())
+    if not np.isfinite([low, high]).all():
+        bad = np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(1))
+        raise DataError(f"{where}: {len(bad):,} of {len(x):,} images hold NaN or infinity, the first is number {bad[0]}, counted from 0.")
     if np.issubdtype(x.dtype, np.integer) and low >= 0 and high <= 65535:
         return x.astype(np.uint8) if high <= 255 and x.dtype != np.uint16 else eight_bits(x)
     if np.issubdtype(x.dtype, np.floating) and -1.001 <= low and high <= 1.001:

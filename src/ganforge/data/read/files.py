@@ -89,8 +89,9 @@ def folder(root: Path, listing: Listing) -> Files:
         stamp.append(mark)
     if not names:
         raise DataError(_nothing(root, listing))
+    sizes = [int(mark.split(".")[0]) for mark in stamp]
     stamp = [f"{root.resolve()}/{n} {mark}" for n, mark in zip(names, stamp, strict=True)]
-    return Files("folder", names, lambda i: open(root / names[i], "rb"), stamp, skipped, sheets)
+    return Files("folder", names, lambda i: open(root / names[i], "rb"), stamp, sizes, skipped, sheets)
 
 
 def archive(path: Path) -> Files:
@@ -121,7 +122,8 @@ def archive(path: Path) -> Files:
     facts = path.stat()
     mark = f"{path.resolve()} {facts.st_size}.{facts.st_mtime_ns}"
     stamp = [f"{mark} {n} {members[n].CRC} {members[n].file_size}" for n in names]
-    return Files("zip", names, lambda i: cast(BinaryIO, box.open(members[names[i]])), stamp, skipped, sheets, close=box.close)
+    sizes = [members[n].file_size for n in names]
+    return Files("zip", names, lambda i: cast(BinaryIO, box.open(members[names[i]])), stamp, sizes, skipped, sheets, close=box.close)
 
 
 def _refused(name: str, member: zipfile.ZipInfo, twice: bool) -> str:

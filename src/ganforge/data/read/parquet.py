@@ -39,7 +39,8 @@ def read(paths: Sequence[Path]) -> Files:
     except GanforgeError:
         raise
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are of these kinds
-        raise DataError(f"{paths[0].parent} holds a .parquet file that cannot be read: {error}") from error
+        which = str(paths[0]) if len(paths) == 1 else f"a .parquet file in {paths[0].parent}"
+        raise DataError(f"{which} cannot be read: {error}") from error
     return source
 
 
@@ -74,7 +75,7 @@ class _Pieces:
         stamp = [f"{marks[f]} {r}" for f, file in enumerate(self.open) for r in range(file.metadata.num_rows)]
         labels, classes, notes = self._labels()
         skipped: list[Skip] = []
-        return Files("parquet", names, self._row, stamp, skipped, {}, labels, classes, notes, close=self._close)
+        return Files("parquet", names, self._row, stamp, [0] * len(names), skipped, {}, labels, classes, notes, close=self._close)
 
     def _close(self) -> None:
         for file in self.open:
