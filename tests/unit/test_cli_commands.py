@@ -86,7 +86,7 @@ ERRORS = {
     "size": ("train", "digits", "--size", "30"),
     "loss": ("train", "digits", "--loss", "hinje"),
     "penalty": ("train", "digits", "--penalty", "r1", "r3"),
-    "batch": ("train", "digits", "--batch", "0"),
+    "batch": ("train", "digits", "--batch", "-1"),
     "accumulate": ("train", "digits", "--batch", "10", "--accumulate", "3"),
     "precision": ("train", "digits", "--precision", "fp16"),
     "pack": ("train", "digits", "--pack", "2", "--dry-run"),

@@ -176,7 +176,7 @@ def test_other_optimisers_are_refused(name, text):
         ({"minutes": 0.0}, "--minutes 0 needs --examples"),
         ({"save_minutes": -0.5}, "--save-minutes must be a number of at least 0"),
         ({"examples": -1}, "--examples must be at least 0"),
-        ({"batch": 0}, "--batch must be at least 1; got 0"),
+        ({"batch": -1}, "--batch must be at least 0; got -1"),
         ({"accumulate": 0}, "--accumulate must be at least 1"),
         ({"batch": 10, "accumulate": 3}, "--accumulate 3 does not divide --batch 10"),
         ({"threads": -1}, "--threads must be at least 0"),

@@ -22,7 +22,7 @@ class Run:
     examples: int = 0
     """Real examples to train on, over all processes. 0: as many as fit into `minutes`."""
     batch: int = 64
-    """Examples per optimiser step, over all processes."""
+    """Examples per optimiser step, over all processes. 0: as many as make this machine about as fast as it gets; recipes are tuned at 64."""
     accumulate: int = 1
     """Split each process's batch into this many micro-batches, to save memory."""
     ema: float = 0.05
@@ -59,7 +59,7 @@ class Run:
         for option in ("minutes", "save_minutes"):
             if not 0 <= getattr(self, option) < math.inf:  # refuses what is not a number, too
                 raise UsageError(f"--{option.replace('_', '-')} must be a number of at least 0; got {getattr(self, option)}.")
-        for option, least in (("examples", 0), ("batch", 1), ("accumulate", 1), ("threads", 0), ("snapshots", 1), ("evaluations", 0)):
+        for option, least in (("examples", 0), ("batch", 0), ("accumulate", 1), ("threads", 0), ("snapshots", 1), ("evaluations", 0)):
             if getattr(self, option) < least:
                 raise UsageError(f"--{option} must be at least {least}; got {getattr(self, option)}.")
         if not 0 <= self.seed < 2**63:

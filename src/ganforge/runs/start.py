@@ -21,7 +21,7 @@ from ..data import where
 from ..data.describe import full, summary
 from ..data.images import Images
 from ..recipes import find, name_of
-from . import changes, model, preflight, recover, report, signals, sinks
+from . import changes, model, plateau, preflight, recover, report, signals, sinks
 from . import folder as folders
 from .environment import environment
 from .eyes import of_run
@@ -157,22 +157,30 @@ def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "",
 def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, dict[str, Any]]:
     """The recipe with everything decided, and the plan: notes, speed, sizes."""
     notes: list[str] = []
+
+    def measure(candidate: Any, precision: str = "fp32", layout: str = "channels_last") -> float:
+        if not preflight.fits(candidate, data, spec, device):
+            return 0.0
+        method = candidate.method(spec)
+        machine.layout(method, layout)
+        try:
+            return machine.speed(method, data, dataclasses.replace(candidate.run, precision=precision), device, seconds=0.7)
+        except (MemoryError, RuntimeError) as error:
+            if not memory.is_short(error):
+                raise
+            return 0.0  # too large for this machine
+
+    if not recipe.run.batch:
+        usual, _ = plan(plateau.of(recipe, plateau.USUAL), data, spec, device)
+
+        def speed(batch: int) -> float:
+            return measure(plateau.of(usual, batch), usual.run.precision, usual.run.layout)
+
+        recipe, why = plateau.choose(recipe, speed, spec.count, recipe.run.accumulate * parallel.world()[1])
+        notes.append(why)
     if hasattr(recipe, "plan"):
-
-        def measure(candidate: Any) -> float:
-            run = dataclasses.replace(candidate.run, precision="fp32", layout="channels_last")
-            if not preflight.fits(candidate, data, spec, device):
-                return 0.0
-            method = candidate.method(spec)
-            machine.layout(method, run.layout)
-            try:
-                return machine.speed(method, data, run, device, seconds=0.7)
-            except (MemoryError, RuntimeError) as error:
-                if not memory.is_short(error):
-                    raise
-                return 0.0  # too large for this machine
-
-        recipe, notes = recipe.plan(spec, measure)
+        recipe, chosen = recipe.plan(spec, measure)
+        notes += chosen
     recipe, filled = preflight.fill(recipe, spec.count)
     recipe, fits = preflight.fit(recipe, data, spec, device)
     notes += filled + fits
