@@ -8,6 +8,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
 
 .PHONY: demo test slow lint clean help
 .DEFAULT_GOAL := help
@@ -23,13 +24,13 @@ demo: $(READY)
 	$(BIN)/gan generate $$run --seeds 0-63 --grid --out $$run/generated; \
 	echo "report: $$run/report.html   samples: $$run/generated/grid.png"
 
-test: $(READY)
+test: $(READY_DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow"
 
-slow: $(READY)
+slow: $(READY_DEV)
 	$(BIN)/python -m pytest -q -m slow
 
-lint: $(READY)
+lint: $(READY_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -38,7 +39,7 @@ clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache
 	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Made once, and again when pyproject.toml changes.
+# Both are made once, and again when pyproject.toml changes: what runs the package, and what tests and checks it on top.
 $(READY): pyproject.toml
 	@python=""; \
 	for name in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -48,5 +49,9 @@ $(READY): pyproject.toml
 	if [ ! -x $(BIN)/python ]; then \
 		"$$python" -m venv $(VENV) || { rm -rf $(VENV); echo "error: $$python has no working venv module. On Debian and Ubuntu: apt install python3-venv"; exit 1; }; \
 	fi
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+$(READY_DEV): $(READY)
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
 	@touch $@

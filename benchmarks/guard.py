@@ -219,7 +219,7 @@ def main() -> None:
         print("\n" + (rescues(rows) if options.rescue else table(rows, wanted, options.examples, COMMON["batch"])))
         for word, name in PICTURES.items() if options.pictures else ():
             for folder in sorted(out.glob(f"{name}-seed*"))[:1]:
-                picture(folder, 2 if name == WORSE else -1, options.pictures / f"bad-{word}.png")
+                picture(folder, 3 if name == WORSE else -1, options.pictures / f"bad-{word}.png")
 
 
 if __name__ == "__main__":

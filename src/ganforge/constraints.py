@@ -22,8 +22,9 @@ def weight_clipping(limit: float = 0.01) -> Callable[[nn.Module], None]:
 
     @torch.no_grad()
     def clip(network: nn.Module) -> None:
-        torch._foreach_clamp_min_(list(network.parameters()), -limit)
-        torch._foreach_clamp_max_(list(network.parameters()), limit)
+        learnt = [p for p in network.parameters() if p.requires_grad]
+        torch._foreach_clamp_min_(learnt, -limit)
+        torch._foreach_clamp_max_(learnt, limit)
 
     return clip
 

@@ -1,6 +1,5 @@
-"""Two processes with half the batch each end up where one process with the whole batch does."""
+"""Two processes with half the batch each end up where one process with the whole batch does, and where two end that were never stopped."""
 
-import json
 import os
 import socket
 import subprocess
@@ -12,14 +11,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ganforge import losses
+from ganforge import cli, losses
 from ganforge.core import machine
+from ganforge.core import train as training
 from ganforge.core.engine import iterate
 from ganforge.core.method import Progress
 from ganforge.core.optim import optimizer
 from ganforge.core.parallel import processes, world
 from ganforge.methods.two_player import TwoPlayer
+from ganforge.runs import signals
 
+from ..faults.runs import same, state, words
 from .toys import Points, given_latents, plain_sgd
 
 
@@ -94,19 +96,45 @@ def test_two_processes_equal_one(tmp_path):
         torch.testing.assert_close(two[f"images.{key}"], value, rtol=1e-4, atol=1e-5)
 
 
-def test_the_command_trains_with_two_processes_and_resumes(tmp_path):
-    options = ("--recipe", "dcgan", "--width", "8", "--examples", "320", "--batch", "16", "--precision", "fp32", "--layout", "contiguous")
-    done = torchrun("-m", "ganforge", "train", "digits", *options, "--out", "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
-    state = json.loads(next((tmp_path / "run" / "ckpt").glob("*/state.json")).read_text())
-    assert state["step"] == 20
-    done = torchrun("-m", "ganforge", "resume", "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
+STEPS, CUT = 120, 64  # more than one pass through the 1,797 digits; the processes vote on whether to stop every 16 steps
 
 
-if __name__ == "__main__":
+def test_the_command_trains_with_two_processes_and_resumes_bit_for_bit(tmp_path):
+    tiny = words(recipe="dcgan", examples=16 * STEPS)
+
+    def gan(*command, stop=""):
+        done = torchrun("-m", "tests.contract.test_many_processes", "gan", stop, *command, cwd=Path(__file__).parents[2])
+        assert done.returncode == 0, done.stderr[-2000:]
+
+    gan("train", "digits", *tiny, "--out", str(tmp_path / "whole"))
+    gan("train", "digits", *tiny, "--out", str(tmp_path / "cut"), stop=str(CUT))
+    assert state(tmp_path / "whole")["step"] == STEPS and state(tmp_path / "cut")["step"] == CUT
+    before = (tmp_path / "cut" / "metrics.jsonl").read_text()
+    gan("resume", str(tmp_path / "cut"))
+    assert state(tmp_path / "cut")["step"] == STEPS
+    after = (tmp_path / "cut" / "metrics.jsonl").read_text()
+    assert before and after.startswith(before), "it went on, clocks and all, and did not begin anew"
+    same(tmp_path / "whole", tmp_path / "cut")
+
+
+def command(stop, *arguments):
+    """`gan` in one of the processes. At step `stop` the second of them alone is asked to stop, and both must."""
+    seen, real = [0], training.iterate
+
+    def counted(method, cut, now, **options):
+        seen[0] = now.step + 1
+        return real(method, cut, now, **options)
+
+    training.iterate = counted
+    signals.Stop.__call__ = lambda self: bool(stop) and world()[0] == 1 and seen[0] >= int(stop)
+    cli.main(arguments)
+
+
+if __name__ == "__main__" and sys.argv[1] == "gan":
+    command(*sys.argv[2:])
+elif __name__ == "__main__":
     with processes("cpu"):
         assert world()[1] == 2
-        state = walk(*world()) | {f"images.{key}": value for key, value in walk_images(*world()).items()}
+        moved = walk(*world()) | {f"images.{key}": value for key, value in walk_images(*world()).items()}
         if world()[0] == 0:
-            save_file(state, sys.argv[1])
+            save_file(moved, sys.argv[1])

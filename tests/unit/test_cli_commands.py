@@ -9,9 +9,14 @@ import pytest
 
 import ganforge
 from ganforge import cli, recipes
-from ganforge.cli.generate import parse_seeds
+from ganforge.cli.compare import compare
+from ganforge.cli.evaluate import evaluate
+from ganforge.cli.generate import generate, parse_seeds
+from ganforge.cli.options import of_dataclass, of_function
+from ganforge.cli.resume import resume
 from ganforge.core import machine
 from ganforge.core.errors import CheckpointError, DataError, DivergedError, StorageError, UsageError
+from ganforge.data.images import Images
 
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 TINY = ("--recipe", "dcgan", "--width", "8", "--z", "8", "--batch", "16", "--precision", "fp32", "--layout", "contiguous", "--threads", "1")
@@ -95,6 +100,8 @@ ERRORS = {
     "run": ("resume", "runs/x"),
     "list": ("list", "recipies"),
     "info": ("info",),
+    "option": ("train", "digits", "--recipe", "dcgan", "--widht", "8"),
+    "option_generate": ("generate", "runs/x", "--seed=3"),
 }
 
 
@@ -110,9 +117,54 @@ def test_every_snapshot_belongs_to_a_test():
     assert {path.stem for path in SNAPSHOTS.glob("*.txt")} == known
 
 
-def test_a_misspelt_option_gets_the_nearest(gan):
-    code, _, err = gan("train", "digits", "--recipe", "dcgan", "--widht", "8")
-    assert code == 2 and "--widht" in err and "--width" in err
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("train", "digits", "--recipy", "dcgan"),
+            "unknown option --recipy. Did you mean --recipe? `gan train DATA --help` lists them all.",
+        ),
+        (("train", "digits", "--recipe", "dcgan", "--recipe=gan"), "--recipe is given twice."),
+        (("train", "digits", "--recipe", "dcgan", "--no-width"), "unknown option --no-width."),
+        (("train", "digits", "--recipe", "dcgan", "--xyzzy"), "unknown option --xyzzy. `gan train DATA --recipe dcgan --help`"),
+        (("check", "digits", "--dedupe"), "unknown option --dedupe. Did you mean --dedup? `gan check DATA --help`"),
+        (("resume", "runs/x", "--no-force", "--code", "a.py", "--devise", "cpu"), "unknown option --devise. Did you mean --device?"),
+        (("evaluate", "runs/x", "--metric", "fid"), "unknown option --metric. Did you mean --metrics? `gan evaluate --help`"),
+        (("compare", "runs/x", "runs/y", "--sampels=9"), "unknown option --sampels. Did you mean --samples?"),
+    ],
+)
+def test_a_misspelt_option_gets_the_nearest_in_one_sentence(gan, words, says):
+    code, out, err = gan(*words)
+    assert code == 2 and out == "" and err.startswith(f"error: {says}") and err.count("\n") == 1
+
+
+def test_a_misspelt_option_of_finetune_gets_the_nearest_too(gan, trained):
+    for wrong, right in (("--freeze-discriminatr", "--freeze-discriminator"), ("--widht", "--width")):
+        code, _, err = gan("finetune", trained, "digits", wrong, "1")
+        assert code == 2 and f"unknown option {wrong}. Did you mean {right}? `gan finetune MODEL DATA --help`" in err
+
+
+def test_underscores_switches_and_values_after_an_equals_sign_are_no_mistakes(gan):
+    words = ("--save_minutes", "0", "--no_flip", "--no-compile", "--out=--odd", "--examples=32", "--dry-run")
+    code, out, err = gan("train", "digits", *TINY, *words)
+    assert (code, err) == (0, "") and "dry run" in out
+
+
+@pytest.mark.parametrize("name", recipes.NAMES)
+def test_the_names_that_are_known_are_those_that_help_lists(gan, name):
+    recipe = recipes.find(name)(data=Images(path="digits"))
+    assert of_dataclass(recipe) | {"help"} == listed(gan("train", "--help", "--recipe", name)[1])
+
+
+@pytest.mark.parametrize("verb", [generate, resume, evaluate, compare])
+def test_the_names_that_are_known_of_a_function_are_those_that_help_lists(gan, verb):
+    assert of_function(verb) | {"help"} == listed(gan(verb.__name__, "--help")[1])
+
+
+def listed(text):
+    """Every spelling of the options in a help text, that is what opens a row: '--flip, --no-flip'."""
+    rows = re.findall(r"^│ ((?:--?[\w-]+(?:, )?)+)", text, re.MULTILINE)
+    return {spelling.removeprefix("--") for row in rows for spelling in row.split(", ") if spelling.startswith("--")}
 
 
 def test_a_word_for_a_number_names_the_option(gan):

@@ -8,6 +8,7 @@ import re
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from ganforge.core import allocator, machine, optim, schedule
 from ganforge.core.ema import Average
@@ -73,6 +74,19 @@ def test_counters_are_copied_and_running_statistics_averaged():
     net.running_mean.fill_(4.0)
     average.update(Progress(1, 1000, 10_000), 50)
     assert mean.num_batches_tracked.item() == 7 and mean.running_mean.item() == pytest.approx(2.0)
+
+
+def test_an_average_of_spectral_norms_has_norm_one():
+    """Averaged directions would be shorter than one, and weights divided by the norm they give too large."""
+    torch.manual_seed(0)
+    net = spectral_norm(nn.Linear(8, 8))
+    average = Average({"net": net}, half_life=1.0)
+    for step in range(20):
+        net.parametrizations.weight[0]._u.copy_(nn.functional.normalize(torch.randn(8), dim=0))  # the leading direction turns
+        net.parametrizations.weight[0]._v.copy_(nn.functional.normalize(torch.randn(8), dim=0))
+        average.update(Progress(step, 64 * (step + 1), 64 * 20), 64)
+    u, v = (average.networks["net"].parametrizations.weight[0].get_buffer(name) for name in ("_u", "_v"))
+    assert float(u.norm()) == pytest.approx(1, abs=1e-5) and float(v.norm()) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize(("half_life", "seen"), [(0.0, 1000), (0.05, 0)])

@@ -7,15 +7,20 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ganforge.core.errors import DataError, UsageError
+from ganforge.data import store
+from ganforge.data.alike import compare
 from ganforge.data.describe import summary
 from ganforge.data.hold import held
 from ganforge.data.images import Images
 from ganforge.metrics import sets
 from ganforge.runs.case import resolve
+from ganforge.runs.evaluate import evaluate
 from ganforge.runs.health import Guard
+from ganforge.runs.sides import data_of
 from tests.faults.make import encoded, fill, look, noise, smooth
 from tests.faults.runs import quick, train
 
@@ -75,10 +80,78 @@ def test_copies_and_near_copies_are_never_on_both_sides(tmp_path):
         (root / f"{k} copy.png").write_bytes(encoded(smooth(k)))
         (root / f"{k}.jpg").write_bytes(encoded(smooth(k), "JPEG", quality=85))
     found = look(root, hold_out=0.3)
-    assert len(found.held_out) % 3 == 0 and len(found.held_out) >= 18
+    assert len(found.held_out) % 3 == 0 and 24 <= len(found.held_out) <= 84
     ours = found.images[:, None].float()
     apart = (ours - found.held_out.images[None].float()).square().mean((2, 3, 4)).sqrt()
     assert apart.min() > 12, "not even the JPEG of a picture lies on the other side"
+
+
+def test_a_group_of_near_copies_is_as_likely_to_be_held_out_as_one_image():
+    draw, group = np.random.default_rng(0), np.repeat(np.arange(4000), 20)
+    for share in (0.1, 0.5):
+        marks = draw.integers(0, 2**64, len(group), np.uint64)
+        out = held(marks, group * 20, share)
+        assert abs(out.mean() - share) < 0.025 and (out.reshape(-1, 20).min(1) == out.reshape(-1, 20).max(1)).all()
+        assert (held(marks, group * 20, share / 2) <= out).all()
+        copied = np.repeat(marks[::20], 20)  # exact copies have one mark, and move nothing
+        assert (held(copied, group * 20, share)[::20] == held(marks[::20], np.arange(4000), share)).all()
+
+
+def turned(root, count=60):
+    """Pictures, each with its mirror image, and that as JPEG."""
+    root.mkdir()
+    for k in range(count):
+        (root / f"{k}.png").write_bytes(encoded(smooth(k)))
+        (root / f"{k} turned.png").write_bytes(encoded(np.ascontiguousarray(smooth(k)[:, ::-1])))
+        (root / f"{k}.jpg").write_bytes(encoded(np.ascontiguousarray(smooth(k)[:, ::-1]), "JPEG", quality=85))
+    return root
+
+
+def test_mirrored_copies_are_never_on_both_sides_where_images_are_mirrored(tmp_path):
+    root = turned(tmp_path / "in")
+
+    def apart(found):
+        theirs = found.held_out.images[None].float()
+        ours = torch.cat([found.images, found.images.flip(3)])[:, None].float()
+        return torch.cat([(part - theirs).square().mean((2, 3, 4)).sqrt() for part in ours.split(20)]).min()
+
+    found = look(root, hold_out=0.3)
+    assert found.flip and 24 <= len(found.held_out) <= 84 and len(found.held_out) % 3 == 0 and apart(found) > 12
+    again = sets.like(str(root), tuple(found.images.shape[1:]), Images(path=str(root), hold_out=0.3))
+    assert again.held_out.images.equal(found.held_out.images) and not again.flip
+    assert apart(look(root, hold_out=0.3, flip="no")) < 5
+
+
+def test_exact_mirror_images_are_found_in_a_crowd():
+    one = np.zeros((400, 3, 16, 16), np.uint8)  # all alike in the bits and thumbnails that neighbours are sought by
+    one[:, :, 8, 8] = np.arange(400)[:, None] // 2 % 200
+    one[::2] = one[::2, :, :, ::-1]
+    near = compare(one, mirrored=True).near
+    assert (near[::2] == near[1::2]).all()
+
+
+def test_no_file_without_a_name_is_left_where_memory_is_short(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(store, "SHARE", 0.0)
+    root = turned(tmp_path / "in", 20)
+    files = look(root, hold_out=0.3, dedup="exact")
+    arrays = look(packed(tmp_path / "a.npz"), size="16", hold_out=0.25)
+    for found in (files, arrays, sets.as_is(str(root))):
+        assert found.images.float().std() > 10, "the pixels are there"
+    assert not files.report["in_memory"] and not arrays.report["in_memory"]
+    assert not list(tmp_path.rglob("*.part*")) and list((tmp_path / "cache" / "decoded").glob("*.npy"))
+
+
+def test_a_decoded_set_that_cannot_be_cached_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(store, "SHARE", 0.0)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.os, "replace", full)
+    assert len(look(turned(tmp_path / "in", 4))) == 12
+    assert not list(tmp_path.rglob("*.part*"))
 
 
 def test_frames_of_one_animation_stay_together(tmp_path):
@@ -167,3 +240,41 @@ def test_evaluation_compares_with_the_held_out_part_and_the_guard_asks_about_it(
     recipe = find("dcgan")(data=Images(path=str(data), hold_out=0.25, labels="none"), width=8)
     guard = Guard(recipe.method(found.spec), found, {"examples": 16 * 12, "batch": 16})
     assert len(guard.eye.held.x) == len(found.held_out)
+
+
+CHANGED = "the data changed since the model was trained on it"
+
+
+def test_options_of_the_training_are_not_those_of_other_data(tmp_path, monkeypatch):
+    quick(monkeypatch)
+    data = packed(tmp_path / "a.npz")
+    run = train(tmp_path / "run", data, hold_out=0.25, balance=True, strict=True)
+    other = fill(tmp_path / "other", 12, **SMALL)
+    (other / "broken.png").write_bytes(b"no image")
+    foreign, _ = data_of(run.model(), str(other), run.folder)
+    assert foreign.held_out is None and len(foreign) == 12 and not foreign.balance, "no classes, one file skipped, nothing set aside"
+    own = look(data, hold_out=0.25)
+    shutil.copy(data, tmp_path / "copy.npz")
+    for path in ("", str(data), str(tmp_path / "copy.npz")):
+        found, _ = data_of(run.model(), path, run.folder)
+        assert found.held_out.images.equal(own.held_out.images) and not found.balance
+    few = fill(tmp_path / "few", 2, **SMALL)
+    assert len(data_of(run.model(), str(few), run.folder)[0]) == 2
+
+
+def test_data_that_changed_since_the_training_is_told(tmp_path, monkeypatch):
+    quick(monkeypatch)
+    data = packed(tmp_path / "a.npz")
+    run = train(tmp_path / "run", data, hold_out=0.25, flip="yes")
+    ways = {"metrics": "kid", "features": "random", "samples": 60}
+    assert not any(CHANGED in note for note in evaluate(run.folder, **ways).notes)
+    packed(data, 630)
+    assert [CHANGED in note for note in evaluate(run.folder, **ways).notes].count(True) == 1
+    assert not any(CHANGED in note for note in evaluate(run.folder, data, **ways).notes), "it was asked for"
+
+
+def test_a_recipe_that_changes_its_data_is_not_told_that_they_changed(tmp_path, monkeypatch):
+    quick(monkeypatch)
+    run = train(tmp_path / "run", packed(tmp_path / "a.npz"), "infogan", hold_out=0.25)
+    found = evaluate(run.folder, metrics="kid", features="random", samples=60)
+    assert not any(CHANGED in note for note in found.notes)

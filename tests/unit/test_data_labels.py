@@ -44,6 +44,14 @@ def test_images_beside_the_folders_mean_no_classes_unless_asked_for(tmp_path):
     assert load(root).labels is None
     with pytest.raises(DataError, match="1 images lie outside sub-folders"):
         load(root, "folders")
+    with pytest.raises(DataError, match="Leave these out: --drop-unlabelled"):
+        load(root, "folders")
+    got = Images(path=str(root), labels="folders", drop_unlabelled=True).load()
+    assert classes(got) == ["a", "a", "b"] and got.report["skipped"] == [
+        {"file": "top.png", "reason": "no label: no class is known for it"}
+    ]
+    with pytest.raises(DataError, match="1 images lie outside sub-folders.$"):
+        Images(path=str(put(tmp_path / "few", "top.png", "a/1.png", "a/2.png")), labels="folders", drop_unlabelled=True).load()
     with pytest.raises(DataError, match="only the folder a"):
         load(put(tmp_path / "one", "a/1.png", "a/2.png"), "folders")
 

@@ -16,6 +16,7 @@ import ganforge
 from ganforge import cli
 from ganforge.core import machine
 from ganforge.core.errors import DataError, UsageError
+from ganforge.data.images import Images
 from ganforge.data.imageset import ImageSet
 from ganforge.metrics import frechet, measure, protocol, sets
 from ganforge.metrics.random_features import RandomFeatures
@@ -214,6 +215,17 @@ def test_a_perfect_copyist_is_caught(tmp_path):
     key = "closer than 99 % of unseen images"
     assert caught.memorisation[key] > 0.6 > 0.2 > honest.memorisation[key]
     assert caught.memorisation["distance ratio"] < 0.5 < honest.memorisation["distance ratio"]
+
+
+@pytest.mark.parametrize(("flip", "caught"), [("auto", True), ("no", False)])
+def test_a_mirrored_copyist_is_caught_where_it_was_trained_on_mirrored_images(flip, caught, monkeypatch):
+    monkeypatch.setattr(machine, "speed", lambda *a, **k: 1000.0)
+    folder("data", 60)
+    run = ganforge.train("data", "dcgan", out="mirror", flip=flip, hold_out=0.4, **TINY).folder
+    kept = sets.like("data", (3, 16, 16), Images(path="data", hold_out=0.4, flip=flip))
+    monkeypatch.setattr(sides.Drawn, "pixels", lambda self, which: kept.images[list(which)].flip(3))
+    found = ganforge.evaluate(run, data="data", metrics="kid", features="random", samples=len(kept))
+    assert (found.memorisation["closer than 99 % of unseen images"] > 0.6) is caught
 
 
 # ---- folders

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
 from pathlib import Path
@@ -99,6 +100,39 @@ def test_arrays_are_paired_by_order_and_some_of_them_can_be_taken():
     np.save("c.npy", images[:4])
     with pytest.raises(DataError, match=r"a.npy has 6 images and c.npy 4: without file names on both sides"):
         ganforge.evaluate("a.npy", "c.npy", metrics="psnr")
+
+
+@pytest.mark.parametrize("fault", ["content", "method", "password", "header"])
+def test_a_damaged_archive_is_one_clear_message(fault, gan):
+    with zipfile.ZipFile("a.zip", "w", zipfile.ZIP_DEFLATED) as out:
+        for i in range(3):
+            content = io.BytesIO()
+            Image.fromarray(picture(i)).save(content, "BMP")
+            out.writestr(f"{i}.bmp", content.getvalue())
+    body = bytearray(Path("a.zip").read_bytes())
+    central = body.index(b"PK\x01\x02")
+    if fault == "content":
+        body[40:80] = b"\xff" * 40
+    elif fault == "method":
+        body[8], body[central + 10] = 99, 99
+    elif fault == "password":
+        body[6] |= 1
+        body[central + 8] |= 1
+    else:
+        body[0:4] = b"nope"
+    Path("b.zip").write_bytes(body)
+    code, out, err = gan("evaluate", "a.zip", "--data", "b.zip", "--metrics", "psnr")
+    assert code == 3 and out == "" and len(err.splitlines()) == 1 and "b.zip: 0.bmp cannot be used: " in err
+
+
+def test_rows_of_parquet_files_are_paired_by_order():
+    parquet, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    restored, originals = made()
+    for name, source in (("a.parquet", restored), ("b.parquet", originals)):
+        files = sorted((p for p in Path(source).rglob("*.*")), key=lambda p: p.stem)
+        parquet.write_table(pa.table({"image": [p.read_bytes() for p in files]}), name)
+    found = ganforge.evaluate("a.parquet", "b.parquet", metrics="psnr")
+    assert found.values == pytest.approx(ganforge.evaluate(restored, originals, metrics="psnr").values)
 
 
 def test_equal_pairs_do_not_make_the_mean_infinite():

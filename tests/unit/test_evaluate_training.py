@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 import ganforge
+from ganforge import recipes
 from ganforge.core import machine
 from ganforge.core.errors import DataError, UsageError
 from ganforge.core.method import Progress
@@ -51,7 +54,7 @@ def checkpoint(folder):
 def test_looks_are_spread_evenly_and_the_end_is_one_of_them(tmp_path):
     run = train(tmp_path / "run", evaluations=4)
     assert looks(run) == [160, 320, 480, 640]
-    assert set(json.loads((run.folder / STATE).read_text())) == {"spent", "cost", "lowest"}
+    assert set(json.loads((run.folder / STATE).read_text())) == {"lowest"}
 
 
 def test_best_is_the_model_of_the_best_look(tmp_path, monkeypatch):
@@ -111,8 +114,11 @@ def test_judging_does_not_move_the_training(tmp_path):
     assert (one.folder / "best" / "model.safetensors").is_file() and not (one.folder / STATE).exists()
 
 
-def test_an_interrupted_run_has_the_looks_and_the_best_of_the_whole_one(tmp_path, monkeypatch):
-    whole = train(tmp_path / "whole", evaluations=8)
+@pytest.mark.parametrize("asked", [8, 0])
+def test_an_interrupted_run_has_the_looks_and_the_best_of_the_whole_one(asked, tmp_path, monkeypatch):
+    """Whether the number of looks was asked for or priced."""
+    monkeypatch.setattr(judge.Opened, "price", lambda self, generator: 0.05 * 0.64 / 8.5)
+    whole = train(tmp_path / "whole", evaluations=asked)
 
     class Cut(BaseException):
         pass
@@ -128,7 +134,8 @@ def test_an_interrupted_run_has_the_looks_and_the_best_of_the_whole_one(tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(observe.Observer, "tick", tick)
         with pytest.raises(Cut):
-            train(tmp_path / "cut", evaluations=8, save_minutes=0.0)
+            train(tmp_path / "cut", evaluations=asked, save_minutes=0.0)
+    monkeypatch.setattr(judge.Opened, "price", lambda self, generator: pytest.fail("priced again"))
     assert ganforge.resume(tmp_path / "cut").finished
     cut = SimpleNamespace(history=Folder(tmp_path / "cut").history)
     assert (tmp_path / "was cut").exists() and scores(cut) == scores(whole) and len(scores(cut)) == 8
@@ -142,34 +149,58 @@ def tick_at(step, seconds, total=200):
     return SimpleNamespace(now=Progress(step, step * 10, total * 10), seconds=seconds)
 
 
-def test_looks_cost_at_most_a_twentieth_of_the_time_but_the_end_is_always_looked_at(tmp_path):
+def test_a_run_without_a_number_looks_at_the_end_alone(tmp_path):
     eye = Judge(Folder(tmp_path), "auto", 0, None, None, "cpu")
-    eye.opened, eye.cost = object(), 1.0
-    looked = []
-    for step in range(1, 201):  # one second a step, and one a look
-        if eye._due(tick_at(step, float(step))):
-            looked.append(step)
-            eye.spent += eye.cost
-    assert looked[-1] == 200 and len(looked) <= 0.05 * 200 + 1
-    assert looked[0] == 40 and len(looked) >= 8
-    slow = Judge(Folder(tmp_path), "auto", 0, None, None, "cpu")
-    slow.opened, slow.cost = object(), 1000.0
-    assert [step for step in range(1, 201) if slow._due(tick_at(step, float(step)))] == [200]
+    eye.opened = object()
+    assert [step for step in range(1, 201) if eye._due(tick_at(step, float(step)))] == [200]
 
 
-def test_what_looks_cost_is_measured(tmp_path, monkeypatch):
-    import time
+@pytest.mark.parametrize(("price", "seconds", "often"), [(1.0, 200.0, 10), (1.0, 219.9, 10), (0.01, 200.0, 40), (100.0, 200.0, 1)])
+def test_looks_cost_at_most_a_twentieth_of_the_planned_time_but_there_is_one(price, seconds, often, monkeypatch):
+    monkeypatch.setattr(judge.Opened, "price", lambda self, generator: price)
+    data = Images(path="digits").load()
+    method = recipes.DCGAN(width=8, z=8).method(data.spec)
+    assert judge.affordable("auto", method, data, "cpu", (), seconds) == often
 
-    real = RandomFeatures.__call__
+
+def test_the_price_of_a_look_is_about_what_one_takes(monkeypatch):
+    """Drawing and seeing of all latents, though only some are timed, and the metric."""
+    real, score = RandomFeatures.__call__, judge.Opened.score
 
     def slow(self, images):
-        time.sleep(0.01 * len(images) / 100)
+        time.sleep(0.002 * len(images))
         return real(self, images)
 
+    def slow_score(self, rows):
+        time.sleep(0.1)
+        return score(self, rows)
+
     monkeypatch.setattr(RandomFeatures, "__call__", slow)
-    run = train(tmp_path / "run", evaluations=5)
-    state = json.loads((run.folder / STATE).read_text())
-    assert state["spent"] >= 5 * 0.01 and 0.01 <= state["cost"] <= state["spent"]
+    monkeypatch.setattr(judge.Opened, "score", slow_score)
+    data = Images(path="digits").load()
+    method = recipes.DCGAN(width=8, z=8).method(data.spec)
+    opened = judge.opened("auto", method, data, "cpu", ())
+    assert 0.1 + 0.002 * 100 <= opened.price(method.exports["generator"].eval()) < 3
+
+
+def test_the_number_of_looks_is_settled_at_the_start_and_stands_in_the_recipe(tmp_path, monkeypatch):
+    monkeypatch.setattr(judge.Opened, "price", lambda self, generator: 0.05 * 0.64 / 4.5)  # 640 images at 1000 a second
+    run = train(tmp_path / "run")
+    assert json.loads((run.folder / "recipe.json").read_text())["fields"]["run"]["evaluations"] == 4
+    assert looks(run) == [160, 320, 480, 640]
+
+
+def test_pricing_does_not_move_the_training(tmp_path):
+    one, two = train(tmp_path / "a", evaluate="none"), train(tmp_path / "b")
+    a, b = checkpoint(one.folder), checkpoint(two.folder)
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.parametrize("options", [{"evaluations": 3}, {"evaluate": "none"}])
+def test_what_the_user_settled_is_not_priced(options, tmp_path, monkeypatch):
+    monkeypatch.setattr(judge, "affordable", lambda *_: pytest.fail("priced"))
+    run = train(tmp_path / "run", **options)
+    assert json.loads((run.folder / "recipe.json").read_text())["fields"]["run"]["evaluations"] == options.get("evaluations", 0)
 
 
 def test_a_look_that_fails_is_said_once_and_the_training_goes_on(tmp_path, monkeypatch, capsys):
@@ -266,7 +297,9 @@ def test_too_few_images_are_said_and_the_training_goes_on(tmp_path, capsys):
     for i in range(6):
         Image.new("RGB", (8, 8), (40 * i, 0, 0)).save(tmp_path / "photos" / f"{i}.png")
     run = ganforge.train(tmp_path / "photos", "dcgan", out=tmp_path / "run", **{**TINY, "examples": 32})
-    assert run.finished and "evaluation failed, the training goes on: KID needs at least 10 images" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert run.finished and said.count("evaluation failed, the training goes on: KID needs at least 10 images") == 1
+    assert json.loads((run.folder / "recipe.json").read_text())["fields"]["run"]["evaluations"] == 0
 
 
 def test_the_metric_and_its_features_can_be_named(tmp_path):
@@ -310,11 +343,11 @@ def test_random_features_are_the_same_everywhere_and_see_what_differs():
     assert value[0] < half < value[1]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"spent": 1}', '{"spent": "x", "cost": 0}', '{"spent": 1, "cost": null}'])
-def test_a_damaged_memory_of_the_cost_stops_nothing(content, tmp_path, caplog):
+@pytest.mark.parametrize("content", ["{", "[]", '{"spent": 1}', '{"lowest": "x"}', '{"lowest": null}'])
+def test_a_damaged_memory_of_the_lowest_value_stops_nothing(content, tmp_path, caplog):
     (tmp_path / STATE).parent.mkdir()
     (tmp_path / STATE).write_text(content)
-    assert Judge(Folder(tmp_path), "auto", 0, None, None, "cpu").cost == 0 and "measured anew" in caplog.text
+    assert Judge(Folder(tmp_path), "auto", 0, None, None, "cpu").lowest == math.inf and "is not known any more" in caplog.text
 
 
 def test_a_disk_that_refuses_the_best_model_does_not_stop_the_training(tmp_path, monkeypatch, capsys):

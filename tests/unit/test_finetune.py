@@ -1,5 +1,6 @@
 """Going on from a trained model: what goes over, what starts fresh, what stays frozen, and that all of it resumes bit for bit."""
 
+import hashlib
 import json
 import shutil
 
@@ -11,9 +12,12 @@ from safetensors.torch import load_file
 
 import ganforge
 from ganforge import cli, testing
+from ganforge.cli import finetune as finetune_command
 from ganforge.core import machine
+from ganforge.core import recipe as recipes_json
 from ganforge.core.errors import CheckpointError, UsageError
 from ganforge.data.images import Images
+from ganforge.data.spec import DataSpec
 from ganforge.networks import image
 from ganforge.recipes import find
 from ganforge.runs import heritage
@@ -73,7 +77,7 @@ def test_the_first_weights_are_the_parents(parent, tmp_path):
     method = recipe.method(recipe.dataset().spec)
     told = made.told(method, made.spec)
     everything = sum(p.numel() for p in method.parameters())
-    assert told == [f"{everything:,} of {everything:,} parameters from {parent}, which had seen 64 images"]
+    assert told == [f"{everything:,} of {everything:,} parameters from {parent}: raw weights of the checkpoint of 64 images"]
     for key, value in newest(parent).items():
         if key.startswith("method/"):
             assert torch.equal(method.state_dict()[key.removeprefix("method/")], value), key
@@ -115,7 +119,8 @@ def test_a_copy_of_the_model_gives_its_generator_alone(parent, data, tmp_path):
     copy = tmp_path / "model"
     shutil.copytree(parent / "best", copy)
     run = ganforge.finetune(copy, data, out=str(tmp_path / "run"), **TINY)
-    assert "the discriminator starts fresh: a model folder holds the generator alone" in (run.folder / "log.txt").read_text()
+    said = (run.folder / "log.txt").read_text()
+    assert "the discriminator starts fresh: a model folder holds the generator alone" in said and "averaged weights of the model of 64" in said
     with pytest.raises(UsageError, match="give the run folder"):
         ganforge.finetune(copy, data, freeze_discriminator=1, out=str(tmp_path / "other"), **TINY)
 
@@ -127,6 +132,7 @@ def test_a_copy_of_the_model_gives_its_generator_alone(parent, data, tmp_path):
         ({"colour": "rgb"}, "draws 16x16 pixels with 1 channel; this data becomes 16x16 pixels with 3 channels"),
         ({"freeze_discriminator": 99}, "must be from 0 to 2, as this discriminator has 3 layers; got 99"),
         ({"freeze_discriminator": -1}, "must be from 0 to 2"),
+        ({"path": "elsewhere"}, "the data is the second argument of finetune; leave out 'path'"),
         ({"widht": 4}, "no option 'widht'. Did you mean 'width'"),
     ],
 )
@@ -176,3 +182,156 @@ def test_the_command(parent, data, tmp_path, capsys, monkeypatch):
         with pytest.raises(SystemExit) as end:
             cli.main(["finetune", *words])
         assert end.value.code == code, words
+
+
+def test_the_command_says_what_is_missing(parent, data, tmp_path, capsys):
+    for words, says in (
+        (["--freeze-discriminator"], "--freeze-discriminator needs a value: gan finetune MODEL DATA"),
+        (["--code"], "--code needs a value: gan finetune MODEL DATA"),
+        (["--code", "--lr", "1"], "--code needs a file; got '--lr'"),
+        (["--path", "other"], "DATA comes second and needs no option"),
+        (["--path=other"], "DATA comes second and needs no option"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["finetune", str(parent), str(data), *words])
+        assert end.value.code == 2 and says in capsys.readouterr().err, words
+
+
+def test_code_is_given_as_often_as_there_are_files():
+    words = ["M", "D", "--code", "a.py", "b.py", "--lr", "1", "--code=c.py", "--code", "d.py"]
+    assert finetune_command._files(words) == (["a.py", "b.py", "c.py", "d.py"], ["M", "D", "--lr", "1"])
+
+
+CANARY = """import pathlib
+pathlib.Path({!r}).touch()
+def means(x):
+    return x.mean((2, 3))
+"""
+
+
+@pytest.mark.parametrize("place", ["recipe.json", "config.json"])
+def test_a_strangers_model_cannot_make_finetune_run_its_code(parent, data, tmp_path, monkeypatch, capsys, place):
+    """What a model names is not run, unless the user types it."""
+    monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GANFORGE_OFFLINE", "1")
+    model = tmp_path / "model"
+    shutil.copytree(parent if place == "recipe.json" else parent / "best", model)
+    evil = tmp_path / "evil.py"
+    evil.write_text(CANARY.format(str(tmp_path / "was run")))
+    named = f"kid:{evil}:means"
+    before = (model / place).read_text()
+    (model / place).write_text(before.replace('"evaluate": "none"', f'"evaluate": "{named}"'))
+    assert (model / place).read_text() != before
+    options = {**TINY, "evaluations": 1}
+    del options["evaluate"]
+    run = ganforge.finetune(model, data, out=str(tmp_path / "run"), **options)
+    said = capsys.readouterr().out
+    assert run.finished and not (tmp_path / "was run").exists()
+    assert said.count(f"the model's --evaluate {named} names a file and is not taken over") == 1
+    assert json.loads((run.folder / "recipe.json").read_text())["fields"]["run"]["evaluate"] == "auto"
+    ganforge.finetune(model, data, out=str(tmp_path / "typed"), evaluate=named, **options)
+    assert (tmp_path / "was run").exists()
+
+
+def painted(place, kinds, count=10):
+    draw = np.random.default_rng(0)
+    for kind in kinds:
+        (place / kind).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(draw.integers(0, 255, (16, 16, 3), np.uint8)).save(place / kind / f"{i}.png")
+    return str(place)
+
+
+def small(tmp_path, recipe, kinds, name="parent", **options):
+    run = ganforge.train(painted(tmp_path / f"{name}-data", kinds), recipe, out=str(tmp_path / name), **{**TINY, **SMALL, **options})
+    return run.folder
+
+
+def taken(parent, kinds, recipe="dcgan", **options):
+    """A fresh method for data of these classes, before and after it took the parent's weights; and what was said."""
+    made = heritage.read(parent)
+    spec = DataSpec(made.spec.shape, len(kinds), tuple(kinds), 30)
+    method = find(recipe)(data=Images(path="digits", size="16"), width=8, z=8, **options).method(spec)
+    before = {key: value.clone() for key, value in method.state_dict().items()}
+    return before, method.state_dict(), " ".join(made.fitted(spec).told(method, spec)), newest(parent)
+
+
+def test_classes_go_over_by_name_and_never_by_number(tmp_path):
+    run = small(tmp_path, "dcgan", ["cat", "dog", "owl"])
+    fresh, now, said, was = taken(run, ["bird", "cat", "dog"])
+    assert "classes go by their names · taken over: cat, dog; starting fresh: bird; left behind: owl" in said
+    for key in ("generator.join.embed.weight", "discriminator.head.embed.weight"):
+        old = was[f"method/{key}"]
+        assert torch.equal(now[key][1], old[0]) and torch.equal(now[key][2], old[1]) and torch.equal(now[key][0], fresh[key][0]), key
+        assert not torch.equal(now[key][0], old[0]), key
+    fresh, now, said, was = taken(run, ["ant", "bee", "eel"])
+    assert "starting fresh: ant, bee, eel; left behind: cat, dog, owl" in said and "generator.join.embed.weight" in said
+    assert torch.equal(now["generator.join.embed.weight"], fresh["generator.join.embed.weight"])
+    fresh, now, said, was = taken(run, ["owl", "cat"])
+    assert torch.equal(now["generator.join.embed.weight"], was["method/generator.join.embed.weight"][[2, 0]])
+    fresh, now, said, was = taken(run, ["cat", "dog", "owl"])
+    assert "classes" not in said and torch.equal(now["generator.join.embed.weight"], was["method/generator.join.embed.weight"])
+
+
+@pytest.mark.parametrize(("recipe", "options"), [("acgan", {}), ("biggan", {}), ("sngan", {}), ("stylegan2", {}), ("r3gan", {})])
+def test_every_way_of_telling_classes_has_its_axis(recipe, options):
+    spec = DataSpec((3, 16, 16), 5, tuple("abcde"), 30)
+    made = find(recipe)(data=Images(path="digits", size="16"), width=8, **options)
+    content = {"format": 1, "recipe": recipe, "fields": recipes_json.describe(made)}
+    content["spec"] = {"shape": list(spec.shape), "classes": 5, "names": list("abcde"), "count": 30}
+    axes = heritage.class_axes(content)
+    assert axes and any(axis == 0 for axis in axes.values())
+    state = made.method(spec).state_dict()
+    for name, axis in axes.items():
+        assert axis is None or state[name if name in state else f"game.{name}"].shape[axis] == 5, name
+
+
+def test_a_run_with_classes_of_both_sides_starts_and_resumes(tmp_path):
+    run = small(tmp_path, "dcgan", ["cat", "dog", "owl"])
+    data = painted(tmp_path / "other", ["bird", "cat", "dog"])
+    again = ganforge.finetune(run, data, out=str(tmp_path / "run"), **TINY).folder
+    assert "starting fresh: bird; left behind: owl" in (again / "log.txt").read_text()
+    before = newest(again)
+    assert all(torch.isfinite(value).all() for value in before.values())
+    shutil.rmtree(again / "ckpt")
+    (again / "metrics.jsonl").unlink()
+    ganforge.resume(again)
+    after = newest(again)
+    assert not [key for key in before if not key.startswith("meter/") and not torch.equal(before[key], after[key])]
+
+
+def test_partly_labelled_data_keeps_its_labels(tmp_path):
+    run = small(tmp_path, "semi-supervised", ["cat", "dog", "unlabelled"])
+    data = painted(tmp_path / "other", ["bird", "dog", "unlabelled"])
+    again = ganforge.finetune(run, data, out=str(tmp_path / "run"), **TINY).folder
+    said = (again / "log.txt").read_text()
+    assert "taken over: dog; starting fresh: bird; left behind: cat" in said and "starts fresh:" not in said
+    with pytest.raises(UsageError, match=r"needs a discriminator of images alone, which this recipe lacks: it has generator, classifier"):
+        ganforge.finetune(run, data, freeze_discriminator=1, dry_run=True, **TINY)
+
+
+def test_what_starts_fresh_is_what_no_weights_came_for(tmp_path):
+    run = small(tmp_path, "bigan", ["cat", "dog"])
+    _, _, said, _ = taken(run, ["cat", "dog"], "bigan")
+    assert "fresh" not in said
+    shutil.copytree(run / "best", tmp_path / "copy")
+    made = heritage.read(tmp_path / "copy")
+    method = find("bigan")(data=Images(path="digits", size="16"), width=8, z=8).method(made.spec)
+    assert "the joint starts fresh: a model folder holds the generator and encoder alone" in " ".join(made.told(method, made.spec))
+
+
+def test_a_checkpoint_of_a_course_that_was_left_is_not_taken(parent, tmp_path):
+    """A run that was killed while it went back to where it was healthy still has the collapsed checkpoint."""
+    run = tmp_path / "run"
+    shutil.copytree(parent, run)
+    good = run / "ckpt" / (run / "ckpt" / "LATEST").read_text()
+    worse = run / "ckpt" / "000000000128"
+    shutil.copytree(good, worse)
+    state = {**json.loads((worse / "state.json").read_text()), "seen": 128}
+    (worse / "state.json").write_text(json.dumps(state))
+    sums = [hashlib.sha256((worse / name).read_bytes()).hexdigest() + f"  {name}\n" for name in ("state.safetensors", "state.json")]
+    (worse / "MANIFEST.sha256").write_text("".join(sums))
+    (run / "ckpt" / "LATEST").write_text(worse.name)
+    assert heritage.read(run).seen == 128
+    (run / "restarts.json").write_text(json.dumps({"restarts": 1, "caution": 0.5, "since": 1, "back": 64}))
+    assert heritage.read(run).seen == 64

@@ -128,3 +128,22 @@ def test_duplicates_in_the_data_neither_hide_copies_nor_read_as_such(with_held_o
 def test_held_out_images_that_are_all_training_images_are_refused():
     with pytest.raises(DataError, match="held-out images that are not training images too; got 0"):
         memorisation(rows(50, 0), rows(50, 1), rows(50, 1))
+
+
+@pytest.mark.parametrize("with_held_out", [True, False])
+def test_mirrored_copies_are_found_where_mirrored_rows_are_given(with_held_out):
+    train, mirrored = rows(600, 1), rows(600, 7)
+    held_out = rows(300, 2) if with_held_out else None
+    copies = mirrored[:200] + 0.01 * rows(200, 3)
+    assert memorisation(copies, train, held_out).rate < 0.2
+    found = memorisation(copies, train, held_out, mirrored)
+    assert found.rate > 0.95 and found.z < -3 and found.duplicates == 0
+    assert (found.neighbours == found.fakes).all(), "each is told with the image that it mirrors"
+    assert memorisation(rows(300, 5), train, held_out, mirrored).rate < 0.1
+
+
+def test_a_training_images_own_mirror_image_is_no_other_image():
+    """Without held-out images the distances between training images stand in: nearly symmetric ones must not look like copies."""
+    train = rows(400, 1)
+    found = memorisation(train[:100] + 0.3 * rows(100, 3), train, None, train + 0.05 * rows(400, 2))
+    assert found.rate > 0.9

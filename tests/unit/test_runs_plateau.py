@@ -8,25 +8,42 @@ import pytest
 
 import ganforge
 from ganforge.core import machine
+from ganforge.core import recipe as recipes_json
 from ganforge.data.images import Images
 from ganforge.recipes import find
 from ganforge.runs import plateau
 
 
+def recipe(**options):
+    return recipes_json.override(find("dcgan")(data=Images(path="x")), {"batch": 0, **options})
+
+
 @pytest.mark.parametrize(
-    ("rates", "most", "accumulate", "wanted"),
+    ("rates", "wanted"),
     [
-        ({16: 100, 32: 180, 64: 300, 128: 310, 256: 320, 512: 0}, 10_000, 1, 64),  # 300 is more than nine tenths of 320; 512 does not fit
-        ({16: 100, 32: 180, 64: 300, 128: 310, 256: 320, 512: 640}, 300, 1, 64),  # no more than there are images
-        ({32: 180, 64: 300, 128: 600}, 200, 32, 128),
-        ({3: 1}, 2, 3, 3),  # nothing fits: the least that can be cut
+        ({16: 100, 32: 180, 64: 300, 128: 310, 256: 320, 512: 0}, 64),  # 300 is more than nine tenths of 320; 512 does not fit
+        ({16: 100, 32: 180, 64: 300, 128: 310, 256: 320, 512: 640}, 512),
+        ({6: 1}, 6),
     ],
 )
-def test_the_smallest_batch_that_is_nearly_as_fast_as_any_is_taken(rates, most, accumulate, wanted):
-    tried = []
-    recipe, why = plateau.choose(find("dcgan")(data=Images(path="x")), lambda b: tried.append(b) or rates[b], most, accumulate)
-    assert recipe.run.batch == wanted and why.startswith(f"batch {wanted},")
-    assert set(tried) <= set(rates)
+def test_the_smallest_batch_that_is_nearly_as_fast_as_any_is_taken(rates, wanted):
+    chosen, why = plateau.choose(recipe(), rates.get, list(rates))
+    assert chosen.run.batch == wanted and why.startswith(f"batch {wanted},")
+
+
+@pytest.mark.parametrize(
+    ("options", "count", "wanted"),
+    [
+        ({}, 10_000, [16, 32, 64, 128, 256, 512]),
+        ({}, 300, [16, 32, 64, 128, 256]),
+        ({"accumulate": 32}, 10_000, [32, 64, 128, 256, 512]),
+        ({"pack": 3}, 100, [99]),  # none of the usual ones can be packed by three
+        ({}, 9, [9]),
+        ({"accumulate": 100}, 20, [64]),  # nothing can be cut so; the usual batch says why
+    ],
+)
+def test_only_batches_that_can_be_had_are_tried(options, count, wanted):
+    assert plateau.batches(recipe(**options), count) == wanted
 
 
 def test_a_run_with_batch_0_says_and_keeps_what_was_chosen(tmp_path, monkeypatch, capsys):

@@ -179,6 +179,15 @@ def test_listening_puts_the_old_handlers_back_and_works_outside_the_main_thread(
     assert seen == [False]
 
 
+def test_pictures_begin_before_learning_and_come_again_the_same(tmp_path):
+    run = train(tmp_path / "run")
+    first = run.folder / "samples" / "fakes_000000000000.png"
+    last, before = run.folder / "samples" / "fakes_000000000048.png", first.read_bytes()
+    assert before != last.read_bytes()
+    first.unlink()
+    assert ganforge.resume(run.folder).finished and first.read_bytes() == before
+
+
 def test_a_finished_run_resumes_to_nothing(tmp_path):
     run = train(tmp_path / "run")
     before = {p: p.read_bytes() for p in run.folder.rglob("*") if p.is_file() and p.name not in ("log.txt", "report.html")}
@@ -262,7 +271,9 @@ def test_what_was_asked_decided_and_found_is_in_the_folder(tmp_path):
     recipe, plan = (json.loads((run.folder / f"{name}.json").read_text()) for name in ("recipe", "plan"))
     assert recipe["recipe"] == "dcgan" and recipe["fields"]["lr"] == 1e-3 and recipe["spec"]["classes"] == 10
     assert plan["images_per_second"] == 1000.0 and set(plan["parameters"]) == {"discriminator", "generator"}
-    assert json.loads((run.folder / "data_report.json").read_text())["fingerprint"]
+    fingerprint = json.loads((run.folder / "data_report.json").read_text())["fingerprint"]
+    card = (run.folder / "data_card.md").read_text()
+    assert fingerprint in card and "1,498 usable" in card and "**Licence:** CC BY 4.0" in card
     log = (run.folder / "log.txt").read_text()
     assert "Plan    recipe dcgan" in log and "done    48 images" in log
 

@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     if any(a.split("=")[0] == "--path" for a in arguments):
         raise UsageError(f"DATA comes first and needs no option: {USAGE}")
     data, options = (arguments[0], arguments[1:]) if not arguments[0].startswith("-") else ("DATA", arguments)
-    asked = described(Check, Check(data=Images(path=data)), options, f"gan check {data}")
+    asked = described(Check, Check(data=Images(path=data)), options, f"gan check {data}", "gan check DATA --help")
     out = _outside(asked.out, data)
 
     from ..data.describe import full, summary

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import tyro
 
+from .options import call
+
 
 def main(arguments: list[str]) -> int:
-    return tyro.cli(compare, args=arguments, prog="gan compare")
+    return call(compare, arguments, "gan compare")
 
 
 def compare(

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import tyro
 
+from .options import call
+
 
 def main(arguments: list[str]) -> int:
-    return tyro.cli(evaluate, args=arguments, prog="gan evaluate")
+    return call(evaluate, arguments, "gan evaluate")
 
 
 def evaluate(

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, cast
 import tyro
 
 from ..core.errors import StorageError, UsageError
+from .options import call
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 def main(arguments: list[str]) -> int:
-    return tyro.cli(generate, args=arguments, prog="gan generate")
+    return call(generate, arguments, "gan generate")
 
 
 def generate(

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import tyro
 
+from .options import call
+
 
 def main(arguments: list[str]) -> int:
-    return tyro.cli(resume, args=arguments, prog="gan resume")
+    return call(resume, arguments, "gan resume")
 
 
 def resume(

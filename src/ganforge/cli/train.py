@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+from collections.abc import Collection
 from types import FunctionType, ModuleType
 from typing import Any
 
 from ..core.errors import GanforgeError, UsageError
+from .options import check_names, of_dataclass
 
 USAGE = "gan train DATA [--recipe NAME] [--dry-run] [options]"
 
@@ -32,21 +34,26 @@ def main(arguments: list[str]) -> int:
 
 
 def parse(name: str, data: str, options: list[str]) -> Any:
-    """The recipe object that a command line describes. A wrong value raises UsageError; a wrong option names its nearest, exit code 2."""
+    """The recipe object that a command line describes. Raises UsageError for a wrong option, naming its nearest, and for a wrong value."""
     from ..data.images import Images
     from ..recipes import find
 
     kind = find(name)
-    prog = f"gan train {data}" + (f" --recipe {name}" if name != "auto" else "")
-    return described(kind, kind(data=Images(path=data)), options, prog)
+    of = f" --recipe {name}" if name != "auto" else ""
+    default = kind(data=Images(path=data))
+    return described(kind, default, options, f"gan train {data}{of}", f"gan train DATA{of} --help", ("recipe", "dry-run"))
 
 
-def described(kind: type, default: Any, options: list[str], prog: str) -> Any:
-    """`default`, a dataclass of that kind, with the options of a command line put in. Errors as in `parse`."""
+def described(kind: type, default: Any, options: list[str], prog: str, listing: str, own: Collection[str] = ()) -> Any:
+    """`default`, a dataclass of that kind, with the options of a command line put in. Errors as in `parse`.
+
+    listing, own: see `check_names`.
+    """
     import tyro
 
     from ..core.recipe import homes
 
+    check_names(options, of_dataclass(default), listing, own)
     boxes = io.StringIO()
     try:
         with _named(homes(kind)), contextlib.redirect_stderr(boxes):

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from .method import Progress
 
+DIRECTIONS = ("._u", "._v")
+"""Unit vectors of torch's spectral norm. The mean of such vectors is shorter than one, and weights divided by it would be too large."""
+
 
 class Average:
     """Averaged copies of networks. The half-life is a fraction of the examples seen so far.
@@ -25,8 +28,8 @@ class Average:
         self._values: list[Tensor] = []
         self._counts: list[tuple[Tensor, Tensor]] = []
         for key, net in exports.items():
-            for mean, value in zip(self.networks[key].state_dict().values(), net.state_dict().values(), strict=True):
-                if mean.is_floating_point():
+            for (name, mean), value in zip(self.networks[key].state_dict().items(), net.state_dict().values(), strict=True):
+                if mean.is_floating_point() and not name.endswith(DIRECTIONS):
                     self._means.append(mean)
                     self._values.append(value)
                 else:

@@ -55,11 +55,14 @@ def processes(device: str) -> Iterator[torch.device]:
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Replace every gradient by its mean over processes (one flat all-reduce)."""
-    if world()[1] == 1:
+    """Replace every gradient by its mean over processes (one flat all-reduce).
+
+    A parameter that a step did not use has no gradient, in any process: it stays so, or optimisers would count a step for it.
+    """
+    parameters = [p for p in parameters if p.grad is not None]
+    if world()[1] == 1 or not parameters:
         return
-    grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-    flat = torch.cat([g.flatten() for g in grads])
+    flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
     dist.all_reduce(flat)
     flat /= world()[1]
     for p, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
@@ -102,6 +105,15 @@ def same_everywhere(value: float) -> float:
         return value
     box = torch.tensor(value, dtype=torch.float64, device="cuda" if dist.get_backend() == "nccl" else "cpu")
     dist.broadcast(box, 0)
+    return float(box.item())
+
+
+def least(value: float) -> float:
+    """The smallest of all processes' values, in every process."""
+    if world()[1] == 1:
+        return value
+    box = torch.tensor(value, dtype=torch.float64, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(box, dist.ReduceOp.MIN)
     return float(box.item())
 
 

@@ -22,7 +22,7 @@ class Run:
     examples: int = 0
     """Real examples to train on, over all processes. 0: as many as fit into `minutes`."""
     batch: int = 64
-    """Examples per optimiser step, over all processes. 0: as many as make this machine about as fast as it gets; recipes are tuned at 64."""
+    """Examples per optimiser step, over all processes. 0: as many as make the machine about as fast as it gets; recipes are tuned at 64."""
     accumulate: int = 1
     """Split each process's batch into this many micro-batches, to save memory."""
     ema: float = 0.05
@@ -47,7 +47,7 @@ class Run:
     """Measure the model as it learns and keep the best one in best/: kid, mind or fid, with features after a colon (kid:inception); none.
     auto: kid on light features."""
     evaluations: int = 0
-    """How often that is done, evenly over the run. 0: as often as costs at most 5 % of the time, and at the end."""
+    """How often that is done, evenly over the run. 0: as often as costs at most 5 % of the time, as timed at the start; at most 40."""
     out: str = ""
     """Folder of the run. Empty: the next free runs/NAME-001."""
     rescue: bool = False

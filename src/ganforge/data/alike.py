@@ -37,20 +37,34 @@ class Alike(NamedTuple):
     outliers: NDArray[np.int64]
 
 
-def compare(pixels: NDArray[np.uint8]) -> Alike:
-    """Look for all of these among images (n, c, h, w), read once from start to end."""
+def compare(pixels: NDArray[np.uint8], mirrored: bool = False) -> Alike:
+    """Look for all of these among images (n, c, h, w), read once from start to end.
+
+    With `mirrored` an image is also near to one whose mirror image it equals or nearly equals.
+    """
     exact = np.arange(len(pixels))
+    turned: list[tuple[int, int]] = []
     small = np.empty((len(pixels), pixels.shape[1], SIDE, SIDE), np.uint8)
     seen: dict[bytes, int] = {}
     for start in range(0, len(pixels), 512):
         part = np.ascontiguousarray(pixels[start : start + 512])
         for i, image in enumerate(part, start):
-            exact[i] = seen.setdefault(hashlib.blake2b(image.data, digest_size=16).digest(), i)
+            exact[i] = seen.setdefault(_digest(image), i)
+            if mirrored and (other := seen.get(_digest(np.ascontiguousarray(image[..., ::-1])))) is not None:
+                turned.append((other, i))
         small[start : start + len(part)] = _shrunk(part, SIDE).round()
     first = np.flatnonzero(exact == np.arange(len(exact)))
     near = exact.copy()
     near[first] = first[joined(len(first), _near_pairs(small[first]))]
+    if mirrored:
+        both = np.concatenate([small[first], small[first][..., ::-1]])
+        pairs = ((first[one % len(first)], first[other % len(first)]) for one, other in _near_pairs(both))
+        return Alike(exact, joined(len(near), [*enumerate(near[exact].tolist()), *turned, *pairs]), _outliers(small))
     return Alike(exact, near[exact], _outliers(small))
+
+
+def _digest(image: NDArray[np.uint8]) -> bytes:
+    return hashlib.blake2b(image.data, digest_size=16).digest()
 
 
 def _shrunk(part: NDArray[np.uint8], side: int) -> NDArray[np.float32]:

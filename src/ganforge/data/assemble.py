@@ -129,7 +129,7 @@ def _redrawn(x: NDArray[np.uint8], look: Look, cache: Path) -> NDArray[np.uint8]
         return np.require(x, requirements=["C", "W"])
     if x.shape[1:] == (3, look.height, look.width) and look.channels == 1:
         return plan.to_grey(x)
-    room = store.Block((len(x), look.channels, look.height, look.width), cache)
+    room = store.Block((len(x), look.channels, look.height, look.width), cache).nameless()
 
     def redraw(start: int) -> None:
         for i in range(start, min(start + 256, len(x))):
@@ -196,7 +196,7 @@ class _Found:
         """These images; all of them where they lie."""
         if len(rows) == len(self.pixels):
             return self
-        room = store.Block((len(rows), *self.pixels.shape[1:]), cache)
+        room = store.Block((len(rows), *self.pixels.shape[1:]), cache).nameless()
         for start in range(0, len(rows), 256):
             room.array[start : start + 256] = self.pixels[rows[start : start + 256]]
         return _Found(room.array, None if self.y is None else self.y[rows], self.marks[rows], self.file[rows])
@@ -210,9 +210,11 @@ def _without_copies(options: Images, found: _Found, report: dict[str, Any], cach
     return found.only(keep, cache)
 
 
-def _split(options: Images, found: _Found, names: tuple[str, ...], report: dict[str, Any], cache: Path) -> tuple[_Found, ImageSet]:
-    """Training and held-out part. Frames of one animation stay together, and so do images that are alike."""
-    near, count = alike.compare(found.pixels).near, len(found.pixels)
+def _split(
+    options: Images, found: _Found, names: tuple[str, ...], flip: bool, report: dict[str, Any], cache: Path
+) -> tuple[_Found, ImageSet]:
+    """Training and held-out part. Frames of one animation stay together, and so do images that are alike, with `flip` also mirrored."""
+    near, count = alike.compare(found.pixels, flip).near, len(found.pixels)
     _, first, number = np.unique(found.file, return_index=True, return_inverse=True)
     group = alike.joined(count, [*enumerate(near.tolist()), *enumerate(first[number].tolist())])
     out = hold.held(found.marks, group, options.hold_out, found.y)
@@ -257,15 +259,15 @@ def _finish(
         raise DataError(f"{options.path} holds {len(pixels)} image; at least 2 are needed.")
     if not any((pixels[i : i + 1024] != pixels[0]).any() for i in range(0, len(pixels), 1024)):
         raise DataError(f"all {len(pixels):,} images of {options.path} are identical: there is no variation to learn.")
+    wanted = {"yes": True, "no": False}.get(options.flip)
+    flip = wanted if wanted is not None else mirrored if mirrored is not None else c >= 3
     if options.hold_out and held:
         notes = [*notes, "it brings a held-out part of its own, which is used instead of hold_out"]
     elif options.hold_out:
-        found, held = _split(options, found, names, report, cache)
+        found, held = _split(options, found, names, flip, report, cache)
     pixels, y = found.pixels, found.y
     if options.crop >= min(h, w):
         raise UsageError(f"crop must be smaller than the images, which are {w}x{h}; got {options.crop}.")
-    wanted = {"yes": True, "no": False}.get(options.flip)
-    flip = wanted if wanted is not None else mirrored if mirrored is not None else c >= 3
     counts = {} if y is None else dict(zip(names, np.bincount(y, minlength=len(names)).tolist(), strict=True))
     report |= {
         "size": [w, h],

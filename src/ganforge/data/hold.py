@@ -12,13 +12,20 @@ def held(marks: NDArray[np.uint64], alike: NDArray[np.int64], share: float, y: N
     """Which of n images are held out: about `share` of all and of every class.
 
     marks (n,): a number made of each image's content, evenly spread over 0 to 2^64 - 1; the images with the lowest are taken, whatever
-    the others are, so none moves to the other part when images are added, removed or renamed. alike (n,): an image that each is like,
-    or itself; those that are alike go together. y (n,): classes; one that would have no image left to learn from keeps all of its.
+    the others are, so an image that is like no other stays in its part when images are added, removed or renamed. alike (n,): an image
+    that each is like, or itself; those that are alike go together. The lowest of k different marks is below 1 - (1 - share)^(1/k) with
+    probability `share`, so a large group is as likely to go as a single image, and may move when it grows. y (n,): classes; one that
+    would have no image left to learn from keeps all of its.
     """
     group = joined(len(marks), enumerate(alike.tolist()))
     lowest = marks.copy()
     np.minimum.at(lowest, group, marks)
-    out = lowest[group] < np.uint64(share * 2**64)
+    order = np.lexsort((marks, group))
+    known = np.zeros(len(marks), bool)  # the mark stood in its group before
+    known[order[1:]] = (np.diff(group[order]) == 0) & (marks[order[1:]] == marks[order[:-1]])
+    different = np.bincount(group[~known], minlength=len(marks)).clip(1)
+    bound = -np.expm1(np.log1p(-share) / different) * 2.0**64
+    out = lowest[group] < bound.astype(np.uint64)[group]
     if y is not None:
         emptied = np.setdiff1d(y, y[~out])
         out &= ~np.isin(group, group[np.isin(y, emptied)])

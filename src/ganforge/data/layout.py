@@ -22,8 +22,8 @@ VAL = {"val", "valid", "validation"}
 def arrange(files: Files, labels: str, drop: bool = False) -> Files:
     """The same source split into train and test parts, with a class for every file where labels are known or asked for.
 
-    `labels` is auto, none, folders or the path of a label file. Where it lacks some images that is an error, unless `drop`; then they
-    are moved to `skipped`.
+    `labels` is auto, none, folders or the path of a label file. Where it lacks some images, or they lie beside the folders that were
+    asked for, that is an error, unless `drop`; then they are moved to `skipped`.
     """
     if labels == "none":
         files.labels, files.classes = None, ()
@@ -41,7 +41,7 @@ def arrange(files: Files, labels: str, drop: bool = False) -> Files:
         if names is not None:
             _apply([p for p in (train, test) if p], [[names.get(n) for n in p.names] for p in (train, test) if p])
     elif labels in ("auto", "folders"):
-        _by_folder(train, test, must=labels == "folders")
+        _by_folder(train, test, must=labels == "folders", drop=drop)
     train.skipped, train.notes, train.test = files.skipped + train.skipped, files.notes, test
     return train
 
@@ -97,16 +97,18 @@ def _parts(files: Files) -> tuple[Files, Files | None]:
     return files.subset(pick[0]), files.subset(pick[1])
 
 
-def _by_folder(train: Files, test: Files | None, must: bool) -> None:
-    """Classes from the top folders, if there are at least two and no image lies outside them."""
+def _by_folder(train: Files, test: Files | None, must: bool, drop: bool) -> None:
+    """Classes from the top folders, if there are at least two and no image lies outside them, or those are left out (must and drop)."""
     pictures = [n for n in train.names if n.lower().endswith(USUAL)] or train.names
     prefix = _common(pictures)
     tops = Counter(_top(n, prefix) for n in pictures)
-    if None in tops or len(tops) < 2:
+    beside = tops.pop(None, 0)
+    if len(tops) < 2 or beside and not (must and drop):
         if must:
-            only = len(tops) == 1 and prefix
-            seen = f"there is only the folder {prefix}" if only else f"{tops[None]:,} images lie outside sub-folders"
-            raise DataError(f"labels = folders needs at least two sub-folders of images and none beside them; {seen}.")
+            only = len(tops) == 1 and not beside and prefix
+            seen = f"there is only the folder {prefix}" if only else f"{beside:,} images lie outside sub-folders"
+            cure = " Leave these out: --drop-unlabelled." if len(tops) > 1 else ""
+            raise DataError(f"labels = folders needs at least two sub-folders of images and none beside them; {seen}.{cure}")
         return
     if not must and 2 * len(tops) > len(pictures):
         train.notes.append(f"{len(tops):,} sub-folders hold {len(pictures):,} images, so they are not taken as classes")

@@ -70,6 +70,12 @@ class Block:
             self.array[start : start + len(part)] = self.array[part]
         return self.array[: len(places)]
 
+    def nameless(self) -> Block:
+        """The same without the file's name: its room is given back by itself once nothing holds the array."""
+        self.drop()
+        self.path = None
+        return self
+
     def drop(self) -> None:
         """Give the room back."""
         if self.path:
@@ -102,6 +108,9 @@ def remember(cache: Path, key: str, made: Developed) -> None:
                 left.unlink(missing_ok=True)
     except (OSError, StorageError) as error:
         log.warning("decoded images could not be cached, so the next start decodes again: %s", error)
+    finally:
+        if made.file:  # where it could not be moved
+            made.file.unlink(missing_ok=True)
 
 
 def recall(cache: Path, key: str) -> Developed | None:

@@ -46,9 +46,10 @@ class AdaptiveTwoPlayer(TwoPlayer):
 
     def step(self, batch: Batch, now: Progress) -> Iterator[Update]:
         for update in super().step(batch, now):
+            due = update.player is self.d and now.step % EVERY == 0
+            excess = self._excess(update.log, batch) if due else None  # of the very discriminator that the log is of
             yield update
-            if update.player is self.d and now.step % EVERY == 0:
-                excess = self._excess(update.log, batch)
+            if excess is not None:
                 yield Update(self.s, -excess.sign() * self.augment.strength[0], {"strength/p": self.augment.p, "strength/excess": excess})
 
     @torch.no_grad()

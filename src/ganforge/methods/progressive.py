@@ -30,7 +30,8 @@ class Progressive(Around):
         level = self.level(now)
         for network in (self.generator, self.discriminator):
             network.level.fill_(round(level * WHOLE))
-        for update in self.game.step({**batch, "x": self.discriminator.as_grown(batch["x"])}, now):
+        grown = {key: self.discriminator.as_grown(batch[key]) for key in ("x", "held") if key in batch}
+        for update in self.game.step({**batch, **grown}, now):
             yield update._replace(log={**update.log, "level": update.loss.new_tensor(level)})
 
     def level(self, now: Progress) -> float:

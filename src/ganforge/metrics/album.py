@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ..core.errors import DataError
+from ..core.errors import DataError, GanforgeError
 from ..data.decode import Look, pictures
-from ..data.opening import Unusable, probe
+from ..data.opening import probe
 from ..data.read import read
 from ..data.source import Files
 from . import sets
@@ -28,7 +29,8 @@ class Album:
 
     path: str
     names: Sequence[str]
-    """What each image goes by: its path inside the folder or archive without suffix; empty for arrays, which only have an order."""
+    """What each image goes by: its path inside the folder or archive without suffix; empty for arrays and rows of .parquet files, which
+    only have an order."""
     count: int
     size: Callable[[int], tuple[int, int]]
     """Width and height. Raises DataError for a file that is no image."""
@@ -97,26 +99,33 @@ def _by(size: tuple[int, int]) -> str:
 
 
 def _of_files(path: str, files: Files) -> Album:
-    names = [name.rpartition(".")[0] or name for name in files.names]
+    ordered = files.kind == "parquet"  # rows have only numbers
+    names = [] if ordered else [name.rpartition(".")[0] or name for name in files.names]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         files.close()
         raise DataError(f"{path} has several images of one name, so none of them has one partner: {_some(twice)}.")
 
     def size(i: int) -> tuple[int, int]:
-        try:
-            with files.open(i) as stream:
-                return probe(stream)[:2]
-        except (OSError, Unusable) as error:
-            raise DataError(f"{path}: {files.names[i]} cannot be used: {error}.") from error
+        with _telling(f"{path}: {files.names[i]}"), files.open(i) as stream:
+            return probe(stream)[:2]
 
     def picture(i: int) -> Tensor:
         width, height = size(i)
-        try:
-            with files.open(i) as stream:
-                first = next(pictures(io.BytesIO(stream.read()), Look(width, height, 3, min_side=1)))
-        except (OSError, Unusable) as error:
-            raise DataError(f"{path}: {files.names[i]} cannot be used: {error}.") from error
+        with _telling(f"{path}: {files.names[i]}"), files.open(i) as stream:
+            first = next(pictures(io.BytesIO(stream.read()), Look(width, height, 3, min_side=1)))
         return torch.tensor(first.pixels)
 
-    return Album(path, names, len(names), size, picture, files.close)
+    return Album(path, names, len(files.names), size, picture, files.close)
+
+
+@contextmanager
+def _telling(which: str) -> Iterator[None]:
+    """Whatever goes wrong in reading an image becomes one sentence that names it."""
+    try:
+        yield
+    except GanforgeError:
+        raise
+    except Exception as error:  # a damaged archive member raises whatever its decompressor does
+        why = " ".join(str(error).split()).removesuffix(".") or type(error).__name__
+        raise DataError(f"{which} cannot be used: {why}.") from error

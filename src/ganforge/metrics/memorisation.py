@@ -39,11 +39,11 @@ class Memorisation(NamedTuple):
     """(n,) the distances of these pairs, rising."""
 
 
-def memorisation(fake: Tensor, train: Tensor, held_out: Tensor | None = None) -> Memorisation:
+def memorisation(fake: Tensor, train: Tensor, held_out: Tensor | None = None, mirrored: Tensor | None = None) -> Memorisation:
     """Compares distances fake -> nearest training row with distances unseen -> nearest training row: rows (n, d), (t, d), (u, d).
 
-    Rows are features, or pixels of (n, c, h, w).flatten(1) for exact copies; to catch mirrored copies give the mirrored training
-    rows after the others. Duplicates inside the training set are found first and left out, as are held-out rows
+    Rows are features, or pixels of (n, c, h, w).flatten(1) for exact copies; to catch mirrored copies give the rows `mirrored` (t, d) of
+    the mirrored training images: what is nearer counts, but no training image's own mirror image. Duplicates inside the training set are found first and left out, as are held-out rows
     that are in the training set: else a common picture reads as a copy, or hides copies. Without a held-out set, each training
     row's distance to its nearest other one stands in for the unseen.
 
@@ -52,21 +52,24 @@ def memorisation(fake: Tensor, train: Tensor, held_out: Tensor | None = None) ->
     copying, and with fewer than 100 unseen rows `rate` counts what is closer than all of them.
     Raises DataError for fewer than two rows a side, different d, NaN, or rows that are all identical, also once duplicates are out.
     """
-    sets = check("the check for memorisation", fake, train, *(() if held_out is None else (held_out,)), hint="Draw more samples.")
+    given = [rows for rows in (held_out, mirrored) if rows is not None]
+    sets = check("the check for memorisation", fake, train, *given, hint="Draw more samples.")
     fake, train = sets[0], sets[1]
-    alone, repeats, limit = _without_duplicates(train)
+    turned = None if mirrored is None else sets[-1]
+    alone, repeats, limit = _without_duplicates(train, turned)
     kept = repeats.logical_not().nonzero().squeeze(1)
+    known = train[kept] if turned is None else torch.cat([train[kept], turned[kept]])
     leaked = 0
     if held_out is None:
         unseen = alone[kept]
     else:
-        unseen = nearest(sets[2], train[kept])[0].sqrt()
+        unseen = nearest(sets[2], known)[0].sqrt()
         leaked = int((unseen <= limit).sum())
         unseen = unseen[unseen > limit]
     if len(unseen) < 2:
         whose = "training images that differ" if held_out is None else "held-out images that are not training images too"
         raise DataError(f"the check for memorisation needs at least two {whose}; got {len(unseen)}. Give others, or more.")
-    squared, index = nearest(fake, train[kept])
+    squared, index = nearest(fake, known)
     apart, order = squared.sqrt().sort()
     close = unseen.kthvalue(max(1, math.floor(CLOSE * len(unseen)))).values
     return Memorisation(
@@ -76,14 +79,14 @@ def memorisation(fake: Tensor, train: Tensor, held_out: Tensor | None = None) ->
         duplicates=int(repeats.sum()),
         leaked=leaked,
         fakes=order,
-        neighbours=kept[index[order]],
+        neighbours=kept[index[order] % len(kept)],
         distances=apart,
     )
 
 
-def _without_duplicates(train: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of rows (t, d): distance (t,) to the nearest other row that is not the same picture, whether it repeats an earlier row (t,), and
-    the distance up to which two are the same picture."""
+def _without_duplicates(train: Tensor, mirrored: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Of rows (t, d): distance (t,) to the nearest other row, `mirrored` or not, that is not the same picture, whether it repeats an
+    earlier row (t,), and the distance up to which two are the same picture."""
     rows = torch.arange(len(train), device=train.device)
     other = torch.randperm(len(train), generator=torch.Generator().manual_seed(0)).to(train.device)
     limit = SAME * (train - train[other]).norm(dim=1).median().float()
@@ -92,7 +95,13 @@ def _without_duplicates(train: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         same = squared <= limit.square()
         repeats.append((same & (rows < rows[part, None])).any(1))
         alone.append(squared.masked_fill(same, math.inf).min(1).values.sqrt())
-    return torch.cat(alone), torch.cat(repeats), limit
+    found = torch.cat(alone)
+    if mirrored is not None:
+        for part, squared in distances(train, mirrored):
+            own = rows == rows[part, None]
+            apart = squared.masked_fill(own | (squared <= limit.square()), math.inf).min(1).values.sqrt()
+            found[part] = torch.minimum(found[part], apart)
+    return found, torch.cat(repeats), limit
 
 
 def _mann_whitney(a: Tensor, b: Tensor) -> float:

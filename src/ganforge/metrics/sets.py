@@ -55,8 +55,9 @@ def like(path: str, shape: Sequence[int], options: Images | None = None, cache: 
     """The images at `path` brought to shape (c, h, w), cropped and laid on white unless `options` says otherwise; nothing is varied."""
     c, h, w = shape
     options = options or Images(path=path)
-    options = replace(options, path=path, size=f"{w}x{h}", colour="grey" if c == 1 else "rgb", flip="no", crop=0)
-    return options.load(cache)
+    images = replace(options, path=path, size=f"{w}x{h}", colour="grey" if c == 1 else "rgb", crop=0).load(cache)
+    images.flip = False  # only now: what is held out depends on it, and the report still tells of it
+    return images
 
 
 def subset(images: ImageSet, count: int, seed: int = 0) -> ImageSet:
@@ -124,6 +125,8 @@ def _decoded(path: str, files: Files, look: Look | None, cache: Path) -> ImageSe
     auto = look is None
     look = look or Look(*_first_size(files), 3, "crop", "white", min_side=1)
     made = develop(files, look, False, auto, partial(Block, cache=cache))
+    if made.file:
+        made.file.unlink()  # its pages stay until nothing holds them
     if made.facts["sizes"]["different"] > 1:
         least, most = made.facts["sizes"]["min"], made.facts["sizes"]["max"]
         raise DataError(

@@ -10,6 +10,7 @@ from types import FunctionType
 from typing import Annotated
 
 from .. import penalties
+from ..core.machine import OVERHEAD
 from ..core.recipe import Named
 from ..data.spec import DataSpec
 from .r3gan import R3GAN
@@ -30,18 +31,15 @@ class Auto(R3GAN):
     penalty_share: float = 0.25
     lr: float = 0.0
     lr_end: float = 0.1
-    beta2: float = 0.99
-    beta2_end: float = 0.0
 
     def plan(self, spec: DataSpec, measure: Callable[[Auto], float]) -> tuple[Auto, list[str]]:
         """Fill in what is 0, from the data and from `measure`, which gives a candidate's speed in examples per second."""
         height, width = spec.shape[1:]
-        side, on_cpu, notes = max(height, width), spec.device == "cpu", []
-        chosen = self
-        if self.group < 0:
-            chosen = dataclasses.replace(chosen, group=0 if on_cpu else 16)
-        if not self.patch:
-            chosen = dataclasses.replace(chosen, patch=2 if on_cpu and min(height, width) >= 16 else 1)
+        side, on_cpu = max(height, width), spec.device == "cpu"
+        half = on_cpu and min(height, width) >= 16
+        group = (0 if on_cpu else 16) if self.group < 0 else self.group
+        chosen = dataclasses.replace(self, group=group, patch=self.patch or (2 if half else 1))
+        notes = [f"blocks at 1/{chosen.patch} of the size, {group or 'all'} channels together: quick on a {spec.device}"]
         if not self.penalty_weight:
             chosen = dataclasses.replace(chosen, penalty_weight=gamma(side, spec.shape[0]))
             notes.append(f"penalty weight {chosen.penalty_weight:.3g}, usual for {side} px with {spec.shape[0]} channels")
@@ -55,14 +53,15 @@ class Auto(R3GAN):
 
     def _sized(self, measure: Callable[[Auto], float]) -> tuple[Auto, str]:
         """The widest networks that still see enough images in the budget: a wide network seen too briefly stays blurred."""
-        best = dataclasses.replace(self, width=WIDTHS[0])
+        best, why = WIDTHS[0], "the smallest there are"
         for width in WIDTHS:
             candidate = dataclasses.replace(self, width=width, lr=self.lr or 1e-3)
-            sees = self.run.examples or measure(candidate) * 60 * self.run.minutes
+            sees = self.run.examples or measure(candidate) * 60 * self.run.minutes * OVERHEAD
             if sees < IMAGES_PER_CHANNEL * width:
+                why += f"; {width} would see {sees / 1000:,.0f} k of the {IMAGES_PER_CHANNEL * width / 1000:,.0f} k that it needs"
                 break
-            best = dataclasses.replace(self, width=width)
-        return best, f"width {best.width}: the widest networks that still see enough images in the time given"
+            best, why = width, f"sees {sees / 1000:,.0f} k images in the budget"
+        return dataclasses.replace(self, width=best), f"width {best}: {why}"
 
 
 WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256)

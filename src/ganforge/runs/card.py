@@ -1,4 +1,4 @@
-"""The model card: what a model is, what it learnt from and what it must not be used for, as best/README.md."""
+"""The model card: what a model is, what it learnt from and what it must not be used for, as best/README.md; and the data's own card."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from ..core.checkpoint import replace_file
+from .folder import Folder
 
 TEMPLATE = """---
 library_name: ganforge
@@ -64,6 +67,30 @@ Outputs are AI-generated. Keep the marks that Ganforge writes into image files, 
 places the law asks for it (in the European Union: AI Act, article 50).
 """
 
+DATA = """# Data card: {title}
+
+What a run of Ganforge learnt from. All that was found, every skipped file by name included, is in `data_report.json`.
+
+## What it is
+
+{facts}
+
+## Classes
+
+{classes}
+
+## Skipped
+
+{skipped}
+
+## Rights
+
+- **Licence:** {licence}
+- **People in the data? Consent?** _To be filled in by the author: yes / no. If yes: who, and how did they agree?_
+"""
+MOST = 20
+"""Classes that a card names."""
+
 
 def _safe(value: object) -> str:
     """Foreign text in Markdown: one line, and no HTML, code, link or table begins in it."""
@@ -100,8 +127,8 @@ def _data(recipe: Mapping[str, Any]) -> str:
     if shape := spec.get("shape"):
         facts["Shape of one example"] = " x ".join(_safe(side) for side in shape) + " (channels first)"
     if names := spec.get("names"):
-        more = f", ... ({len(names)} in all)" if len(names) > 20 else ""
-        facts["Classes"] = ", ".join(_safe(name) for name in names[:20]) + more
+        more = f", ... ({len(names)} in all)" if len(names) > MOST else ""
+        facts["Classes"] = ", ".join(_safe(name) for name in names[:MOST]) + more
     elif classes := spec.get("classes"):
         facts["Classes"] = _whole(classes)
     return _bullets(facts)
@@ -147,3 +174,44 @@ def model_card(recipe: dict[str, Any], plan: dict[str, Any], status: dict[str, A
         results=_bullets(metrics)
         or "Not measured yet. _To be filled in by the author: which metric, on how many samples, with what result?_",
     )
+
+
+def data_card(report: Mapping[str, Any]) -> str:
+    """Markdown of data_report.json; what it lacks is called unknown. Of the path only the last part is told."""
+    told, sides = report.get, _dict(report.get("sizes"))
+    kind, name = str(told("kind") or "unknown"), _last(str(told("path") or "data"))
+    found = f"; sides found: {_safe(sides.get('min'))} to {_safe(sides.get('max'))}" if sides else ""
+    modes = ", ".join(f"{_safe(mode)} {_whole(count)}" for mode, count in _dict(told("modes")).items())
+    facts = {
+        "Source": _safe(name) + (f" ({_safe(kind)})" if kind != name else ""),
+        "Images": f"{_whole(told('files'))} found, {_whole(told('usable'))} usable, {_whole(len(told('skipped') or []))} skipped",
+        "Held out, never learnt from": _whole(told("held_out")),
+        "Size": _safe(told("size_why") or "unknown") + found,
+        "Colour": _safe(told("colour_why") or "unknown") + (f"; modes found: {modes}" if modes else ""),
+        "Mirrored at random": "yes" if told("flip") else "no",
+        "Duplicates": f"{_whole(told('duplicates'))} exact, {_whole(told('near_duplicates'))} near",
+        "Fingerprint of the pixels": _safe(told("fingerprint") or "unknown"),
+    }
+    notes = [str(note) for note in told("notes") or []]
+    licence = next((note.removeprefix(f"{kind}: ") for note in notes if note.startswith(f"{kind}: ")), "")  # of a built-in set
+    facts |= {f"Note {i}": _safe(note) for i, note in enumerate((n for n in notes if not licence or licence not in n), 1)}
+    return DATA.format(
+        title=_safe(name),
+        facts=_bullets(facts),
+        classes=_largest(_dict(told("class_counts")), MOST) or "None: nothing is labelled.",
+        skipped=_largest(_dict(told("reasons")), MOST) or "Nothing.",
+        licence=_safe(licence) or "_to be filled in by the author._",
+    )
+
+
+def _largest(counts: Mapping[str, Any], most: int) -> str:
+    """Names with their counts, the largest first."""
+    order = sorted(counts.items(), key=lambda item: -item[1])
+    more = [f"- ... and {len(order) - most:,} more"] if len(order) > most else []
+    return "\n".join([*(f"- {_safe(name)}: {_whole(count)}" for name, count in order[:most]), *more])
+
+
+def write_data(folder: Folder, report: Mapping[str, Any]) -> None:
+    """data_report.json and data_card.md, the same for people."""
+    folder.write_json("data_report.json", report)
+    replace_file(folder.path / "data_card.md", data_card(report).encode())

@@ -13,6 +13,7 @@ from torch import Tensor
 from .. import __version__
 from ..core.errors import DataError, GanforgeError, UsageError
 from ..core.machine import pick_device
+from ..data.imageset import ImageSet
 from ..metrics import measure
 from ..metrics.features import Features, extract, find
 from ..metrics.measure import Measured
@@ -24,7 +25,7 @@ from .case import Case, resolve
 from .eyes import INSTEAD, Judging, Logits, choose, typed
 from .live import duration
 from .seen import Seen, most, of_set, of_side
-from .sides import Drawn, is_model
+from .sides import Drawn, is_model, trained_on
 
 Found = tuple[Evaluation, Memorisation | None]
 Compare = Callable[[Seen, Seen, Sequence[str]], Measured]
@@ -77,6 +78,8 @@ def evaluate(
         return evaluations.write(found, Path(out) if out else None, None)
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
         case = resolve(path, str(data), samples, size, seed, code, str(where))
+        if not data and is_model(path) and trained_on(path, case.data, case.whole, code) is False:
+            case.notes += ("the data changed since the model was trained on it, so a held-out image may have been trained on",)
         if not metrics:
             names, dropped = _sound(names, case.count)
             case.notes += dropped
@@ -143,7 +146,7 @@ def _foretell(eyes: Features, case: Case) -> None:
     extract(eyes, some[:2])  # warm up
     began = time.monotonic()
     extract(eyes, some)
-    count = case.judged.count + len(case.real) + (len(case.other) if case.other is not None else 0)
+    count = case.judged.count + len(case.real) + (len(case.other) if case.other is not None else 0) + _flips(case) * len(case.train)
     seconds = (time.monotonic() - began) * count / len(some)
     if seconds >= LONG:
         quicker = "--samples 1000" + ("" if eyes.name in ("random", *INSTEAD) else f" or --features {INSTEAD[0]}")
@@ -182,7 +185,7 @@ def _evaluate(case: Case, eyes: Features, answers: Sequence[Answers], names: Seq
         floor |= numbers(of_set(network, case.real, f"the reference in {case.data}").rows)
     against_training = compare(fake, trained, names) if trained else {}
     training_floor = compare(real, trained, _possible(names, real, trained)) if trained else {}
-    copied = _copied(fake, real, other, trained, notes)
+    copied = _copied(fake, real, other, trained, _mirrored(case, eyes, trained or real), notes)
     by_class = _classes(case, fake, real, compare, names) if per_class else {}
     if per_class and isinstance(case.judged, Drawn) and case.judged.ignores_classes():
         notes.append("the generator draws the same image whichever class is asked for: the numbers by class are those of no class")
@@ -205,11 +208,25 @@ def _evaluate(case: Case, eyes: Features, answers: Sequence[Answers], names: Seq
     return found, copied
 
 
-def _copied(fake: Seen, real: Seen, other: Seen | None, trained: Seen | None, notes: list[str]) -> Memorisation | None:
+def _flips(case: Case) -> bool:
+    """Whether the judged images are of a model that was trained on mirrored images, too."""
+    return isinstance(case.judged, Drawn) and bool(case.whole.report.get("flip"))
+
+
+def _mirrored(case: Case, eyes: Features, train: Seen) -> Tensor | None:
+    """The features of the mirror images of `train`, where the model has seen those."""
+    if not _flips(case):
+        return None
+    return of_set(eyes, ImageSet(case.train.images[train.examples].flip(3)), f"mirror images of {case.data}").rows
+
+
+def _copied(
+    fake: Seen, real: Seen, other: Seen | None, trained: Seen | None, mirrored: Tensor | None, notes: list[str]
+) -> Memorisation | None:
     """The check for copies of training images, with the numbers of images rather than of rows; None, and a note, where it fails."""
     train, unseen = (trained, real) if trained else (real, other)
     try:
-        found = memorisation(fake.rows, train.rows, unseen.rows if unseen else None)
+        found = memorisation(fake.rows, train.rows, unseen.rows if unseen else None, mirrored)
     except GanforgeError as error:
         notes.append(f"copies were not looked for: {error}")
         return None

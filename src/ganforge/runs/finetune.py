@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..core import recipe as recipes_json
-from ..core.errors import CheckpointError
+from ..core.errors import CheckpointError, UsageError
 from ..core.run import Run
 from ..data.images import Images
 from ..recipes import find
 from . import heritage
+from .eyes import of_run, typed
 from .start import TrainedRun, launch
 
 COLOURS = {1: "grey", 3: "rgb", 4: "rgb"}
@@ -29,11 +30,13 @@ def finetune(
 ) -> TrainedRun:
     """Train a model further on other data, in a new run: from the newest checkpoint of a run folder, or from a model folder.
 
-    The data is brought to the model's size and colours. Weights go over by name and shape; what depends on the classes starts fresh
-    where their number differs. freeze_discriminator: so many of the discriminator's first layers stay as they are (FreezeD,
+    The data is brought to the model's size and colours. Weights go over by name and shape, and what the model knows of a class goes to
+    the class of the same name. freeze_discriminator: so many of the discriminator's first layers stay as they are (FreezeD,
     arXiv:2002.10964), which small data thanks for. code: see `ganforge.load`. options: as of `ganforge.train`; they start from the
-    model's. Raises CheckpointError where there is no model, UsageError for options that do not fit it.
+    model's, but for an `evaluate` that names a file: that is run only where it is given here. Raises CheckpointError where there is no model, UsageError for options that do not fit it.
     """
+    if "path" in options:
+        raise UsageError("the data is the second argument of finetune; leave out 'path'.")
     recipe, parent = start(Path(model).expanduser(), str(data), code, freeze_discriminator)
     return launch(recipes_json.override(recipe, options), dry_run=dry_run, parent=parent)
 
@@ -51,8 +54,13 @@ def start(path: Path, data: str, code: Collection[str] = (), freeze: int = 0) ->
         path=data,
         size=f"{width}x{height}",
         colour=COLOURS.get(channels, "auto"),
-        labels="auto" if parent.spec.classes else "none",
+        labels="auto" if parent.spec.classes or parent.spec.names else "none",
         balance=False,
     )
+    evaluate = recipe.run.evaluate
+    if typed(of_run(evaluate)):  # whoever made the model wrote it, and what launch finds here counts as typed by the user
+        note = f"the model's --evaluate {evaluate} names a file and is not taken over: give it again if you trust that file"
+        recipe = dataclasses.replace(recipe, run=dataclasses.replace(recipe.run, evaluate="auto"))
+        parent = dataclasses.replace(parent, notes=(*parent.notes, note))
     kept = {field: getattr(recipe.run, field) for field in ("batch", "accumulate", "ema", "evaluate")}
     return dataclasses.replace(recipe, data=images, run=Run(**kept)), parent

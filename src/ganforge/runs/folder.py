@@ -1,7 +1,7 @@
 """Where a run keeps its files.
 
 runs/photos-001/
-  recipe.json  plan.json  environment.json  data_report.json   what was asked, decided, found
+  recipe.json  plan.json  environment.json  data_report.json   what was asked, decided, found (data_card.md: for people)
   reals.png  samples/fakes_000000012345.png                    the data; the same latents all run long
   metrics.jsonl  metrics.csv  plots/*.svg  report.html  log.txt
   best/  model.safetensors  config.json  README.md             averaged weights: what is shared and loaded
@@ -64,7 +64,8 @@ class Folder:
             raise
 
 
-STARTS_WITH = {"samples", "log.txt", "RUNNING.lock", "plan.json", "environment.json", "data_report.json", "reals.png", "parent.safetensors"}
+STARTS_WITH = {"samples", "log.txt", "RUNNING.lock", "plan.json", "environment.json", "data_report.json", "data_card.md", "reals.png"}
+STARTS_WITH |= {"parent.safetensors"}
 """What a folder holds before recipe.json makes it a run."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..core.ema import Average
 from ..core.errors import CheckpointError
 from ..core.train import TICKS, Tick
 from ..data.imageset import ImageSet
@@ -26,7 +27,9 @@ from .sides import CHUNK
 logger = logging.getLogger(__name__)
 
 SHARE = 0.05
-"""Of the training time, at most: what judging may cost."""
+"""Of the planned training time, at most: what judging may cost."""
+MOST = 40
+"""Looks, where their number is not asked for: one every fifth reading, enough to see a curve."""
 COUNT = 1000
 """Generated images, always of the same latents, and as many training images: what picks the best model must not be what judges it later,
 so held-out images are never looked at here."""
@@ -41,20 +44,18 @@ STATE = "evaluations/training.json"
 class Judge:
     """Measures the averaged generator against fixed real images. What it knows lies in the run folder, so a resumed run goes on with it.
 
-    `option` is Run.evaluate ("auto", "kid", "mind", "fid", with features after a colon), `often` is Run.evaluations, `code` the files
-    of the user's that may be run: `option` alone, which may come from a stranger's folder, runs none.
+    `option` is Run.evaluate ("auto", "kid", "mind", "fid", with features after a colon), `often` is Run.evaluations (0: at the end alone),
+    `code` the files of the user's that may be run: `option` alone, which may come from a stranger's folder, runs none.
     """
 
     def __init__(
         self, folder: Folder, option: str, often: int, method: Any, data: ImageSet, device: str, code: Collection[str] = ()
     ) -> None:
-        metric, _, self.wanted = option.partition(":")
-        self.metric = "kid" if metric == "auto" else metric
-        self.folder, self.often, self.method, self.data, self.device, self.code = folder, often, method, data, device, code
+        self.folder, self.often = folder, often
+        self.what = (option, method, data, device, code)
         self.opened: Opened | None = None
         self.shut = False
         """Whether opening failed: it would at every other look, too."""
-        self.spent = self.cost = 0.0
         self.best: dict[str, Any] = {}
         self.lowest = math.inf
         """The lowest value that any look has found; the model in best/ lies within the noise of it."""
@@ -68,21 +69,17 @@ class Judge:
     def look(self, tick: Tick) -> dict[str, float]:
         """{metric: value, "floor": value}, the metric first; {} where it is not due. The training's random numbers are not moved.
 
-        Due at the end always; before it evenly `often` times, or else whenever one more costs at most SHARE of the time so far,
-        with one set aside for the end.
+        Due evenly `often` times, the last time at the end: of the steps alone, so that an interrupted run looks when a whole one does.
         """
         with torch.random.fork_rng(devices=[]):
             if self.shut or not self._due(tick):
                 return {}
-            began = time.monotonic()
-            opened = self._open()
+            now = self._open()
             torch.manual_seed(0)  # for generators that draw noise of their own
-            fake = opened.fakes(tick.average.networks["generator"])
-            score = measure.measure(fake, opened.real, (self.metric,), features=opened.eyes)
-            self.cost = time.monotonic() - began
-            self.spent += self.cost
+            fake = now.fakes(tick.average.networks["generator"])
+            score = now.score(fake)
         self.noise = next(iter(score.values())).error or 0.0
-        return {name: s.value for name, s in score.items()} | opened.floor
+        return {name: s.value for name, s in score.items()} | now.floor
 
     def is_best(self, numbers: dict[str, float]) -> bool:
         """Whether the model that was just looked at should be kept: no earlier one was better by more than the noise of the number.
@@ -99,14 +96,13 @@ class Judge:
         if best:
             self.best = {"metric": name, "value": value, "seen": seen}
         (self.folder.path / STATE).parent.mkdir(exist_ok=True)
-        self.folder.write_json(STATE, {"spent": round(self.spent, 3), "cost": round(self.cost, 3), "lowest": self.lowest})
+        self.folder.write_json(STATE, {"lowest": self.lowest})
 
     def _recall(self) -> None:
         try:
-            kept = self.folder.json(STATE)
-            self.spent, self.cost, self.lowest = float(kept["spent"]), float(kept["cost"]), float(kept["lowest"])
+            self.lowest = float(self.folder.json(STATE)["lowest"])
         except (CheckpointError, KeyError, TypeError, ValueError) as error:
-            logger.warning("what looks cost is not known any more and is measured anew: %s", error)
+            logger.warning("the lowest value so far is not known any more, that of best/ takes its place: %s", error)
 
     def recall_best(self) -> bool:
         """Whether best/ holds a whole model that was measured; `best` is what its config.json tells of it, else {}."""
@@ -122,30 +118,46 @@ class Judge:
         now = tick.now
         if now.step == now.steps:
             return True
-        if self.often:  # of the ticks, evenly so many
-            ticks = min(TICKS, now.steps)
-            number = now.step * ticks // now.steps
-            return number * self.often // ticks != (number - 1) * self.often // ticks
-        if self.opened is None:
-            began = time.monotonic()
-            self.cost = self.cost or self._open().price(tick.average.networks["generator"])
-            self.spent += time.monotonic() - began
-        return self.spent + 2 * self.cost <= SHARE * tick.seconds
+        if not self.often:
+            self._open()  # what could not be priced probably cannot be opened either: told now and not after hours
+        ticks = min(TICKS, now.steps)  # of these, evenly so many
+        number = now.step * ticks // now.steps
+        return number * self.often // ticks != (number - 1) * self.often // ticks
 
     def _open(self) -> Opened:
         if self.opened is None:
             self.shut = True  # until it is open
-            eyes = choose(self.wanted or LIGHT, "", self.code, self.device, self.data)[0]
-            self.opened = Opened(eyes, self.metric, self.method, self.data)
+            self.opened = opened(*self.what)
             self.shut = False
         return self.opened
+
+
+def affordable(option: str, method: Any, data: ImageSet, device: str, code: Collection[str], seconds: float) -> int:
+    """How many looks, from 1 to MOST, cost at most SHARE of `seconds` of training. The method is untrained; random numbers are not moved.
+
+    0 where a look cannot be priced, be it for too few images or features that cannot be had: the first look says why.
+    """
+    with torch.random.fork_rng(devices=[]):
+        try:
+            price = opened(option, method, data, device, code).price(Average(method.exports, 0.0).networks["generator"])
+        except Exception as error:  # features may be anybody's code, and pricing a look must not end what it looks at
+            logger.info("a look could not be priced: %s", error)
+            return 0
+    return max(1, min(MOST, math.floor(SHARE * seconds / max(price, 1e-9))))
+
+
+def opened(option: str, method: Any, data: ImageSet, device: str, code: Collection[str]) -> Opened:
+    """All that a look needs, for Judge's `option`. Raises GanforgeError for too few images and features that cannot be had."""
+    metric, _, wanted = option.partition(":")
+    eyes = choose(wanted or LIGHT, "", code, device, data)[0]
+    return Opened(eyes, "kid" if metric == "auto" else metric, method, data)
 
 
 class Opened:
     """The features, the real rows, the floor and the latents: all that stays the same from one look to the next."""
 
     def __init__(self, eyes: Features, metric: str, method: Any, data: ImageSet) -> None:
-        self.eyes = eyes
+        self.eyes, self.metric = eyes, metric
         count = min(COUNT, len(data))
         measure.fitting((metric,), count, "the data")
         real, other = sets.disjoint(data, count)
@@ -153,7 +165,7 @@ class Opened:
         self.floor: dict[str, float] = {}
         if other is not None:
             rows = cached(eyes, other, cache_folder()).rows
-            self.floor = {"floor": next(iter(measure.measure(rows, self.real, (metric,), features=eyes).values())).value}
+            self.floor = {"floor": next(iter(self.score(rows).values())).value}
         classes = 0 if data.labels is None else len(data.names)
         labels = sets.apportioned(data.labels, classes, count).tolist() if data.labels is not None and classes else None
         self.z, self.y = sampling.starts(method, range(FIRST_SEED, FIRST_SEED + count), classes, labels)
@@ -166,10 +178,15 @@ class Opened:
             rows.append(extract(self.eyes, to_uint8(sampling.images(generator, z, y), "the model as it stands")))
         return sets.check_rows(torch.cat(rows), "the model as it stands", self.eyes.name)
 
+    def score(self, rows: Tensor) -> measure.Measured:
+        """The metric of feature rows (n, f) against those of the real images."""
+        return measure.measure(rows, self.real, (self.metric,), features=self.eyes)
+
     def price(self, generator: nn.Module) -> float:
-        """Seconds that a look will take, guessed from a small part of one."""
+        """Seconds that a look will take: drawing and seeing, guessed from a small part of it, and the metric."""
         self.fakes(generator, 16)  # warm up
-        began = time.monotonic()
-        some = min(64, len(self.z))
+        began, some = time.monotonic(), min(64, len(self.z))
         self.fakes(generator, some)
-        return (time.monotonic() - began) * len(self.z) / some
+        drawn = time.monotonic()
+        self.score(self.real)
+        return (drawn - began) * len(self.z) / some + time.monotonic() - drawn

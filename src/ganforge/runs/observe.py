@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core import machine
+from ..core.ema import Average
 from ..core.method import Progress
 from ..core.restart import Opinion
 from ..core.train import TICKS, Tick
@@ -16,6 +20,8 @@ from .live import Voice
 from .recover import MOST
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from .judge import Judge
 
 SAMPLES = 64
@@ -46,6 +52,9 @@ class Observer:
         """Readings that are not in metrics.jsonl yet, because the disk is full."""
         self.tidy = False
         self.sinks = sinks.open_sinks(run["log"], folder.path, recipe)
+        if not self.picture(0).exists():  # the networks are as they begin: checkpoints are read later
+            with self.going_on("a picture could not be kept", OSError):
+                self.snapshot(Average(method.exports, 0.0).networks["generator"], 0)
 
     def step(self, now: Progress) -> None:
         self.voice.progress(now, self.numbers)
@@ -65,7 +74,7 @@ class Observer:
             sink.log({key: value for key, value in line.items() if key != "seen" and not isinstance(value, str)}, now.seen)
         if self._snapshot_due(now):
             with self.going_on("a picture could not be kept", OSError):
-                self.snapshot(tick)
+                self.snapshot(tick.average.networks["generator"], now.seen)
 
     def record(self) -> None:
         """Append the readings that wait. On a full disk they wait on: whether that ends the training is for the checkpoints to say."""
@@ -87,12 +96,15 @@ class Observer:
                 self.complaints.add(reason)
                 self.voice.say(f"  {reason}")
 
-    def snapshot(self, tick: Tick) -> None:
+    def snapshot(self, generator: nn.Module, seen: int) -> None:
         """Draw the fixed latents with the averaged generator as it stands."""
-        picture = grid(sampling.images(tick.average.networks["generator"], self.z, self.y), columns=self.columns)
-        save_png(picture, self.folder.path / "samples" / f"fakes_{tick.now.seen:012d}.png")
+        picture = grid(sampling.images(generator, self.z, self.y), columns=self.columns)
+        save_png(picture, self.picture(seen))
         for sink in self.sinks:
-            sink.image("fakes", picture, tick.now.seen)
+            sink.image("fakes", picture, seen)
+
+    def picture(self, seen: int) -> Path:
+        return self.folder.path / "samples" / f"fakes_{seen:012d}.png"
 
     def diagnose(self, tick: Tick) -> dict[str, Any]:
         """The guard's word if it looks now; advice goes with every change to a word that is not good."""
@@ -157,6 +169,21 @@ class Observer:
 
     def _snapshot_due(self, now: Progress) -> bool:
         return now.step * TICKS // now.steps % self.every == 0 or now.step == now.steps
+
+
+def with_looks(recipe: Any, data: Any, spec: Any, images_per_second: float) -> Any:
+    """The recipe with the number of its evaluations fixed for good, if that is left to us: so many as the planned time can afford."""
+    run = recipe.run
+    if run.evaluations or run.evaluate == "none" or data.images.shape[1] not in (1, 3):
+        return recipe
+    from .eyes import of_run
+    from .judge import affordable
+
+    method = recipe.method(spec).to(spec.device)
+    machine.layout(method, run.layout)
+    seconds = run.examples / max(images_per_second, 0.05)  # which is rounded to 0.1
+    often = affordable(run.evaluate, method, data, spec.device, (of_run(run.evaluate),), seconds)
+    return dataclasses.replace(recipe, run=dataclasses.replace(run, evaluations=often))
 
 
 def _judge(folder: Folder, run: dict[str, Any], method: Any, data: Any, voice: Voice, code: Collection[str]) -> Judge | None:

@@ -95,12 +95,12 @@ def _memory(recipe: Any, training: Callable[[int], int], free: int | None) -> tu
 
 
 def _free_memory(device: torch.device) -> int | None:
-    """Bytes for this process on its device; None where it cannot be told."""
+    """Bytes for each process on its device, the least over processes so that all decide alike; None where it cannot be told."""
     if device.type == "cuda":
         torch.cuda.empty_cache()  # what torch keeps of earlier steps counts as used otherwise
-        return torch.cuda.mem_get_info(device)[0]
+        return int(parallel.least(torch.cuda.mem_get_info(device)[0]))
     ram = limits.memory()
-    return ram[1] // parallel.local_world() if ram else None
+    return int(parallel.least(ram[1] // parallel.local_world())) if ram else None
 
 
 def _disk(recipe: Any, state: int, shape: tuple[int, ...]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -16,9 +18,11 @@ from ..data.images import Images
 from ..data.imageset import ImageSet
 from ..metrics import sets
 from ..metrics.features import to_uint8
+from ..recipes import find
 from .folder import Folder
 from .model import Model
 
+log = logging.getLogger("ganforge.data")
 APART = 10_000_000
 """Distance between the first seeds of two evaluations, so that --seed 1 sees other images than --seed 0."""
 CHUNK = 256
@@ -83,8 +87,10 @@ def data_of(model: Model, data: str, run: Path, code: Collection[str] = ()) -> t
     Raises DataError where the training data is gone, and as `Images.load` does.
     """
     options = _data_options(model.facts, code)
+    if options:
+        options = replace(options, balance=False, strict=False)
     if data:
-        return sets.like(data, model.spec.shape, options), data
+        return _given(data, model.spec.shape, options, run, code), data
     if options is None:
         raise DataError("the model does not say what it was trained on. Say what to compare with: --data FOLDER")
     kept = Folder(run).json("plan.json").get("places", {}) if (run / "plan.json").is_file() else {}
@@ -93,6 +99,39 @@ def data_of(model: Model, data: str, run: Path, code: Collection[str] = ()) -> t
         return images, found.path
     except GanforgeError as error:
         raise DataError(f"the training data of this model cannot be read: {error} Say where it is now: --data FOLDER") from error
+
+
+def _given(data: str, shape: Sequence[int], options: Images | None, run: Path, code: Collection[str]) -> ImageSet:
+    """The images that a user names. A share is held out as in training only where they are those of the run."""
+    if options and options.hold_out:
+        try:
+            images = sets.like(data, shape, options)
+            if trained_on(run, data, images, code):
+                return images
+        except DataError as error:  # it may be the share alone that does not fit them
+            log.debug("%s are not the data of %s: %s", data, run, error)
+        options = replace(options, hold_out=0.0)
+    return sets.like(data, shape, options)
+
+
+def trained_on(run: Path, path: str, images: ImageSet, code: Collection[str] = ()) -> bool | None:
+    """Whether the images, loaded from `path`, are those that the run was trained on; None where that cannot be told.
+
+    Recipes may bring images to their models in a way of their own: where these differ, they are loaded as the recipe does.
+    """
+    if not all((run / name).is_file() for name in ("data_report.json", "recipe.json")):
+        return None
+    before, content = Folder(run).json("data_report.json"), Folder(run).json("recipe.json")
+    varied = replace(images, flip=bool(before.get("flip")), crop=int(before.get("crop", 0)))
+    if varied.fingerprint == before.get("fingerprint"):
+        return True
+    try:
+        recipe = recipes_json.rebuild(find(content["recipe"], code), content["fields"], code)
+        again = replace(recipe, data=replace(recipe.data, path=path)).dataset()
+    except (GanforgeError, KeyError, TypeError, AttributeError) as error:
+        log.debug("the data of %s cannot be compared: %s", run, error)
+        return None
+    return bool(again.fingerprint == before.get("fingerprint"))
 
 
 def _data_options(facts: Mapping[str, Any], code: Collection[str]) -> Images | None:

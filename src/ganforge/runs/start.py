@@ -23,6 +23,7 @@ from ..data.images import Images
 from ..recipes import find, name_of
 from . import changes, model, plateau, preflight, recover, report, signals, sinks
 from . import folder as folders
+from .card import write_data
 from .environment import environment
 from .eyes import of_run
 from .folder import Folder
@@ -30,7 +31,7 @@ from .grid import grid, save_png
 from .heritage import Parent, take_over
 from .live import Voice, duration, spoken
 from .lock import alone
-from .observe import SAMPLES, Observer
+from .observe import SAMPLES, Observer, with_looks
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def launch(recipe: Any, *, dry_run: bool = False, parent: Parent | None = None) 
         for line in summary(data):
             voice.say(line)
         if parent:
-            parent.check(spec)
+            parent = parent.fitted(spec)
         recipe, planned = plan(recipe, data, spec, device)
         if parent:
             planned |= {"notes": [*planned["notes"], *parent.told(recipe.method(spec), spec)], "parent": parent.facts}
@@ -95,6 +96,7 @@ def launch(recipe: Any, *, dry_run: bool = False, parent: Parent | None = None) 
         if dry_run:
             voice.say("dry run: nothing was trained or written.")
             return TrainedRun(Path(), 0, recipe.run.examples)
+        recipe = with_looks(recipe, data, spec, planned["images_per_second"]) if rank == 0 else recipe
         folder = folders.create(recipe.run.out, recipe.data.path) if rank == 0 else Folder(Path(recipe.run.out))
         content = {"format": model.FORMAT, "ganforge": __version__, "recipe": name_of(type(recipe))}
         content |= {"fields": recipes_json.describe(recipe), "spec": _plain_spec(spec)}
@@ -104,7 +106,7 @@ def launch(recipe: Any, *, dry_run: bool = False, parent: Parent | None = None) 
                 voice.keep(folder.path / "log.txt")
                 folder.write_json("plan.json", {**planned, "places": where.places(recipe.data, folder.path)})
                 folder.write_json("environment.json", environment())
-                folder.write_json("data_report.json", full(data))
+                write_data(folder, full(data))
                 save_png(_reals(data), folder.path / "reals.png")
                 if parent:
                     parent.write(folder)
@@ -150,7 +152,7 @@ def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "",
             for note in [*notes, *changes.check_data(folder, data, recipe.data.path, force)]:
                 voice.say(f"resume  {note}")
             if data.fingerprint != before and parallel.world()[0] == 0:
-                folder.write_json("data_report.json", full(data))
+                write_data(folder, full(data))
             return _go(recipe, data, dataclasses.replace(data.spec, device=str(place)), folder, content, place, voice, code)
 
 
@@ -158,25 +160,23 @@ def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, 
     """The recipe with everything decided, and the plan: notes, speed, sizes."""
     notes: list[str] = []
 
-    def measure(candidate: Any, precision: str = "fp32", layout: str = "channels_last") -> float:
+    def measure(candidate: Any) -> float:
         if not preflight.fits(candidate, data, spec, device):
             return 0.0
-        method = candidate.method(spec)
-        machine.layout(method, layout)
+        run, method = candidate.run, candidate.method(spec)
+        machine.layout(method, "channels_last" if run.layout == "auto" else run.layout)
+        ways = ("fp32", "bf16") if run.precision == "auto" else (run.precision,)
         try:
-            return machine.speed(method, data, dataclasses.replace(candidate.run, precision=precision), device, seconds=0.7)
+            return max(machine.speed(method, data, dataclasses.replace(run, precision=way), device, seconds=0.4) for way in ways)
         except (MemoryError, RuntimeError) as error:
-            if not memory.is_short(error):
+            if not memory.is_short(error) or parallel.world()[1] > 1:  # the other processes would wait for this one for ever
                 raise
             return 0.0  # too large for this machine
 
     if not recipe.run.batch:
-        usual, _ = plan(plateau.of(recipe, plateau.USUAL), data, spec, device)
-
-        def speed(batch: int) -> float:
-            return measure(plateau.of(usual, batch), usual.run.precision, usual.run.layout)
-
-        recipe, why = plateau.choose(recipe, speed, spec.count, recipe.run.accumulate * parallel.world()[1])
+        batches = plateau.batches(recipe, spec.count)
+        usual, _ = plan(plateau.of(recipe, plateau.usual(batches)), data, spec, device)
+        recipe, why = plateau.choose(recipe, lambda batch: measure(plateau.of(usual, batch)), batches)
         notes.append(why)
     if hasattr(recipe, "plan"):
         recipe, chosen = recipe.plan(spec, measure)

@@ -6,6 +6,7 @@ the generator draws beside; and small images, which have too few resolutions, sk
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, glu, interpolate, leaky_relu
 
@@ -146,7 +147,9 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.maps(x, y)[-1]
-        logits = self.head[2](leaky_relu(self.head[1](self.head[0](h)), 0.2)).float()
+        last = leaky_relu(self.head[1](self.head[0](h)), 0.2)
+        with torch.autocast(h.device.type, enabled=False):
+            logits = self.head[2](last.float())
         if self.classes is None:
             return logits
         return logits + (h.float().mean((2, 3)) * self.classes(_labels(y)).float()).sum(1).view(-1, 1, 1, 1)

@@ -17,16 +17,17 @@ def squashed(x: Tensor) -> Tensor:
 
 
 def elastic_tanh(x: Tensor) -> Tensor:
-    """tanh, in float32, with a gradient that leads back from its ends: there the slope counts as FLOOR at least, but only inwards.
+    """(n, c, h, w) -> the same in (-1, 1): tanh, in float32, with a gradient that leads blank images back.
 
     The first thing that a critic learns is often the mean brightness, and a generator without norms follows it to black within
-    twenty steps. From there the true slope leads back so slowly that runs stayed black for a third of their budget (docs/LOG.md).
+    twenty steps. From there the true slope leads back so slowly that runs stayed black for a third of their budget (docs/LOG.md). So in
+    images whose mean slope is below BLANK every slope counts as FLOOR at least, for gradients that lead inwards. All others get tanh's.
     """
     return cast(Tensor, _ElasticTanh.apply(x.float())) if torch.is_grad_enabled() else squashed(x)
 
 
-FLOOR = 0.01
-"""Large enough to come back from black within a hundred steps; 0.1 disturbed backgrounds that should stay black (docs/LOG.md)."""
+BLANK, FLOOR = 0.03, 0.1
+"""A mean slope of 0.03 is that of an image whose pixels are all at -0.985."""
 
 
 class _ElasticTanh(torch.autograd.Function):
@@ -40,5 +41,6 @@ class _ElasticTanh(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (out,) = ctx.saved_tensors
         slope = 1 - out * out
+        blank = slope.mean((1, 2, 3), keepdim=True) < BLANK
         inwards = grad * out > 0  # descent goes against the gradient
-        return grad * torch.where(inwards, slope.clamp_min(FLOOR), slope)
+        return grad * torch.where(blank & inwards, slope.clamp_min(FLOOR), slope)

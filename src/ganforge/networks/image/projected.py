@@ -51,7 +51,9 @@ class Head(nn.Module):
         self.embed = nn.Embedding(classes, width) if classes else None
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        h = self.score(self.body(x)).float()
+        h = self.body(x)
+        with torch.autocast(h.device.type, enabled=False):
+            h = self.score(h.float())
         if self.embed is not None:
             if y is None:
                 raise ValueError("this network is class-conditional: pass y, (n,) integers.")
