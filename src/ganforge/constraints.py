@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm as _spectral_norm
 
 T = TypeVar("T", bound=nn.Module)
@@ -22,7 +22,7 @@ def weight_clipping(limit: float = 0.01) -> Callable[[nn.Module], None]:
 
     @torch.no_grad()
     def clip(network: nn.Module) -> None:
-        learnt = [p for p in network.parameters() if p.requires_grad]
+        learnt: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
         torch._foreach_clamp_min_(learnt, -limit)
         torch._foreach_clamp_max_(learnt, limit)
 

@@ -156,6 +156,10 @@ def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "",
             return _go(recipe, data, dataclasses.replace(data.spec, device=str(place)), folder, content, place, voice, code)
 
 
+RETURNS = 0.05
+"""Share of the time between two checkpoints, at most, where --rescue may want to go back to one."""
+
+
 def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, dict[str, Any]]:
     """The recipe with everything decided, and the plan: notes, speed, sizes."""
     notes: list[str] = []
@@ -190,6 +194,9 @@ def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, 
         return dataclasses.replace(chosen, run=run), *found
 
     recipe, rate, more = recover.within_memory(settle, recipe, notes.append)
+    if recipe.run.rescue:
+        often = min(recipe.run.save_minutes, recipe.run.examples / rate / 60 * RETURNS)
+        recipe = dataclasses.replace(recipe, run=dataclasses.replace(recipe.run, save_minutes=often))
     run, method = recipe.run, recipe.method(spec)
     sizes = {player.name: sum(p.numel() for p in player.parameters) for player in method.players}
     notes = [
