@@ -145,7 +145,7 @@ def test_a_misspelt_option_of_finetune_gets_the_nearest_too(gan, trained):
 
 
 def test_underscores_switches_and_values_after_an_equals_sign_are_no_mistakes(gan):
-    words = ("--save_minutes", "0", "--no_flip", "--no-compile", "--out=--odd", "--examples=32", "--dry-run")
+    words = ("--save_minutes", "0", "--no_strict", "--no-compile", "--out=--odd", "--examples=32", "--dry-run")
     code, out, err = gan("train", "digits", *TINY, *words)
     assert (code, err) == (0, "") and "dry run" in out
 

@@ -225,7 +225,7 @@ def test_a_mirrored_copyist_is_caught_where_it_was_trained_on_mirrored_images(fl
     kept = sets.like("data", (3, 16, 16), Images(path="data", hold_out=0.4, flip=flip))
     monkeypatch.setattr(sides.Drawn, "pixels", lambda self, which: kept.images[list(which)].flip(3))
     found = ganforge.evaluate(run, data="data", metrics="kid", features="random", samples=len(kept))
-    assert (found.memorisation["closer than 99 % of unseen images"] > 0.6) is caught
+    assert (found.memorisation["distance ratio"] < 1e-3) is caught
 
 
 # ---- folders

@@ -159,7 +159,7 @@ def test_a_run_without_a_number_looks_at_the_end_alone(tmp_path):
 def test_looks_cost_at_most_a_twentieth_of_the_planned_time_but_there_is_one(price, seconds, often, monkeypatch):
     monkeypatch.setattr(judge.Opened, "price", lambda self, generator: price)
     data = Images(path="digits").load()
-    method = recipes.DCGAN(width=8, z=8).method(data.spec)
+    method = recipes.DCGAN(data=Images(path="digits"), width=8, z=8).method(data.spec)
     assert judge.affordable("auto", method, data, "cpu", (), seconds) == often
 
 
@@ -178,7 +178,7 @@ def test_the_price_of_a_look_is_about_what_one_takes(monkeypatch):
     monkeypatch.setattr(RandomFeatures, "__call__", slow)
     monkeypatch.setattr(judge.Opened, "score", slow_score)
     data = Images(path="digits").load()
-    method = recipes.DCGAN(width=8, z=8).method(data.spec)
+    method = recipes.DCGAN(data=Images(path="digits"), width=8, z=8).method(data.spec)
     opened = judge.opened("auto", method, data, "cpu", ())
     assert 0.1 + 0.002 * 100 <= opened.price(method.exports["generator"].eval()) < 3
 

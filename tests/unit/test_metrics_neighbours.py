@@ -145,5 +145,5 @@ def test_mirrored_copies_are_found_where_mirrored_rows_are_given(with_held_out):
 def test_a_training_images_own_mirror_image_is_no_other_image():
     """Without held-out images the distances between training images stand in: nearly symmetric ones must not look like copies."""
     train = rows(400, 1)
-    found = memorisation(train[:100] + 0.3 * rows(100, 3), train, None, train + 0.05 * rows(400, 2))
+    found = memorisation(train[:100] + 0.2 * rows(100, 3), train, None, train + 0.05 * rows(400, 2))
     assert found.rate > 0.9

@@ -221,8 +221,8 @@ def _split(
     rows, aside = np.flatnonzero(~out), np.flatnonzero(out)
     if min(len(rows), len(aside)) < 2:
         raise DataError(
-            f"hold_out = {options.hold_out:g} leaves {len(rows):,} of {count:,} images to learn from and sets {len(aside):,} aside; each "
-            f"part needs at least 2. Choose another share, or give more images."
+            f"hold_out = {options.hold_out:g} leaves {len(rows):,} of {count:,} images to learn from and sets {len(aside):,} aside; "
+            "each part needs at least 2. Choose another share, or give more images."
         )
     report["usable"] -= len(np.unique(found.file[out]))
     report["hold_out"] = options.hold_out

@@ -105,7 +105,7 @@ def _by_folder(train: Files, test: Files | None, must: bool, drop: bool) -> None
     beside = tops.pop(None, 0)
     if len(tops) < 2 or beside and not (must and drop):
         if must:
-            only = len(tops) == 1 and not beside and prefix
+            only = not tops and prefix
             seen = f"there is only the folder {prefix}" if only else f"{beside:,} images lie outside sub-folders"
             cure = " Leave these out: --drop-unlabelled." if len(tops) > 1 else ""
             raise DataError(f"labels = folders needs at least two sub-folders of images and none beside them; {seen}.{cure}")

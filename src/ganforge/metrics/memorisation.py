@@ -43,9 +43,9 @@ def memorisation(fake: Tensor, train: Tensor, held_out: Tensor | None = None, mi
     """Compares distances fake -> nearest training row with distances unseen -> nearest training row: rows (n, d), (t, d), (u, d).
 
     Rows are features, or pixels of (n, c, h, w).flatten(1) for exact copies; to catch mirrored copies give the rows `mirrored` (t, d) of
-    the mirrored training images: what is nearer counts, but no training image's own mirror image. Duplicates inside the training set are found first and left out, as are held-out rows
-    that are in the training set: else a common picture reads as a copy, or hides copies. Without a held-out set, each training
-    row's distance to its nearest other one stands in for the unseen.
+    the mirrored training images: what is nearer counts, but no training image's own mirror image. Duplicates inside the training set are
+    found first and left out, as are held-out rows that are in the training set: else a common picture reads as a copy, or hides copies.
+    Without a held-out set, each training row's distance to its nearest other one stands in for the unseen.
 
     z is the test of Meehan, Chaudhuri & Dasgupta (2020, arXiv:2004.05675, sec. 3, in one cell): the Mann-Whitney U of both sets of
     distances, standardised. Its power grows with the numbers: it takes about 100 fakes and 100 unseen rows to see anything but plain

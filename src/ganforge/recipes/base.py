@@ -1,7 +1,7 @@
 """What all recipes of one generator against one discriminator have in common: the options, and how they become a method.
 
-A recipe is a subclass with other defaults. Every recipe takes every option, so that methods can be mixed; the few
-combinations that make no sense are refused.
+A recipe is a subclass with other defaults. Every such recipe takes every option, so that methods can be mixed; the few
+combinations that make no sense are refused. Recipes of other games build on game.py.
 """
 
 from __future__ import annotations

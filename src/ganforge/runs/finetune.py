@@ -33,7 +33,8 @@ def finetune(
     The data is brought to the model's size and colours. Weights go over by name and shape, and what the model knows of a class goes to
     the class of the same name. freeze_discriminator: so many of the discriminator's first layers stay as they are (FreezeD,
     arXiv:2002.10964), which small data thanks for. code: see `ganforge.load`. options: as of `ganforge.train`; they start from the
-    model's, but for an `evaluate` that names a file: that is run only where it is given here. Raises CheckpointError where there is no model, UsageError for options that do not fit it.
+    model's, but for an `evaluate` that names a file: it is run only where it is given here. Raises CheckpointError where there is no
+    model, UsageError for options that do not fit it.
     """
     if "path" in options:
         raise UsageError("the data is the second argument of finetune; leave out 'path'.")

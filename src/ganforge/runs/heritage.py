@@ -165,7 +165,7 @@ def take_over(method: Any, spec: DataSpec, folder: Folder) -> None:
 
 
 def inherit(method: Any, spec: DataSpec, weights: Mapping[str, Tensor], freeze: int) -> tuple[int, list[str], int]:
-    """Put weights into a method wherever name and shape are the same, but for those that are NaN, and freeze the discriminator's first layers.
+    """Put weights, but for those that are NaN, into a method wherever name and shape fit, and freeze the discriminator's first layers.
 
     Returns (parameters taken, names of those left as they were, parameters frozen). Raises CheckpointError if the generator gets
     nothing, UsageError if there is no discriminator of images to freeze, if it has no weights, or not so many layers.
