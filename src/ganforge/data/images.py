@@ -61,7 +61,7 @@ class Images:
     """Leave out images that equal an earlier one: no, exact or near."""
     hold_out: float = 0.0
     """Share of the images that is set aside and never trained on, such as 0.1, where the source has no such part of its own. Chosen by
-    content, so that an image stays in its part when others are added; copies and near copies go together."""
+    content, so that an image stays in its part when others without near copies are added; copies go together."""
     drop_unlabelled: bool = False
     """Leave out images without a label, and labels without an image, instead of stopping."""
     strict: bool = False
