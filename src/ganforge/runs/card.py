@@ -214,4 +214,4 @@ def _largest(counts: Mapping[str, Any], most: int) -> str:
 def write_data(folder: Folder, report: Mapping[str, Any]) -> None:
     """data_report.json and data_card.md, the same for people."""
     folder.write_json("data_report.json", report)
-    replace_file(folder.path / "data_card.md", data_card(report).encode())
+    replace_file(folder.path / "data_card.md", data_card(report).encode(errors="backslashreplace"))

@@ -24,6 +24,7 @@ class Generator(nn.Module):
         self.stem = nn.Linear(z + self.join.extra, width * self.grid.height * self.grid.width)
         self.pairs = nn.ModuleList(_pair(width, width) for _ in range(self.grid.doublings + 1))
         self.head = nn.Conv2d(width, shape[0], 3, padding=1)
+        _start(self)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.stem(self.join(z, y)).view(len(z), -1, self.grid.height, self.grid.width)
@@ -46,12 +47,25 @@ class Discriminator(nn.Module):
         self.pairs = nn.ModuleList(_pair(w, w) for w in widths)
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in zip(widths, widths[1:], strict=False))
         self.head = Projection(widths[-1] * self.grid.height * self.grid.width, classes if condition == "projection" else 0)
+        _start(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.pairs[0](elu(self.stem(self.grid.pad(self.join(x, y)))))
         for down, pair in zip(self.downs, self.pairs[1:], strict=True):
             h = pair(elu(down(h)))
         return self.head(h.permute(0, 2, 3, 1).flatten(1), y)  # see dcgan.Discriminator
+
+
+GAIN = 1.25
+"""One over the root mean square of elu(x), x ~ N(0, 1): features keep their size from layer to layer."""
+
+
+def _start(network: nn.Module) -> None:
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.normal_(layer.weight, std=GAIN / layer.weight[0].numel() ** 0.5)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def _pair(a: int, b: int) -> nn.Module:
