@@ -134,7 +134,7 @@ def kill_run(folder: Path, seconds: float, kills: int, draw: random.Random) -> t
     spent = inside = 0
     while spent < kills:
         aimed = draw.random() < 0.5
-        pid = start(folder, draw.randrange(1, 60) if aimed else None, draw.random())
+        pid = start(folder, draw.randrange(1, 200) if aimed else None, draw.random())
         status = wait(pid, None if aimed else time.monotonic() + draw.uniform(0, seconds))
         if status is None:
             os.kill(pid, signal.SIGKILL)
@@ -168,7 +168,7 @@ def main() -> None:
         while spent < given.kills:
             runs += 1
             folder = Path(place) / f"run-{runs}"
-            more, aimed = kill_run(folder, seconds / 4, given.kills - spent, draw)
+            more, aimed = kill_run(folder, seconds, given.kills - spent, draw)
             spent, inside = spent + more, inside + aimed
             if different := differences(whole, folder):
                 raise SystemExit(f"after {more} kills run {runs} differs in {len(different)} places: {', '.join(different[:5])}")

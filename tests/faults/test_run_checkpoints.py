@@ -77,6 +77,20 @@ def test_fault_37_changed_data_stops_and_is_told_and_goes_on_only_by_force(tmp_p
     assert ganforge.resume(made.folder).finished, "what was forced once is the run's data now"
 
 
+def test_fault_37_a_changed_held_out_part_is_told_too(tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    photos(tmp_path / "photos" / "train", 20)
+    held = photos(tmp_path / "photos" / "test", 4)
+    made = train(tmp_path / "run", tmp_path / "photos", examples=32)
+    (held / "photo 0.png").unlink()
+    with pytest.raises(CheckpointError, match=r"the held-out part of the data changed .* \(3 images now\)") as caught:
+        ganforge.resume(made.folder)
+    assert f"gan resume {made.folder} --force" in str(caught.value) and caught.value.exit_code == 6
+    assert ganforge.resume(made.folder, force=True).finished
+    assert "going on with a change: the held-out part" in " ".join(capsys.readouterr().out.split())
+    assert ganforge.resume(made.folder).finished, "what was forced once is the run's data now"
+
+
 def test_fault_37_data_that_are_gone_are_named(tmp_path):
     made = train(tmp_path / "run", photos(tmp_path / "photos", 20), examples=32)
     shutil.rmtree(tmp_path / "photos")

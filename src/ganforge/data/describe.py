@@ -47,8 +47,9 @@ def summary(image_set: ImageSet) -> list[str]:
 
 
 def full(image_set: ImageSet) -> dict[str, Any]:
-    """The report with the summary and the fingerprint: the content of data_report.json."""
-    return {**image_set.report, "summary": summary(image_set), "fingerprint": image_set.fingerprint}
+    """The report with the summary and the fingerprints: the content of data_report.json."""
+    held = {"held_out_fingerprint": image_set.held_out.fingerprint} if image_set.held_out else {}
+    return {**image_set.report, "summary": summary(image_set), "fingerprint": image_set.fingerprint, **held}
 
 
 def _skipped(told: dict[str, Any]) -> list[str]:

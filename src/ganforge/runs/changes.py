@@ -72,7 +72,7 @@ def check_data(folder: Folder, data: Any, path: str, force: bool) -> list[str]:
     before = folder.json("data_report.json")
     was = str(before.get("fingerprint"))
     if data.fingerprint == was:
-        return []
+        return _check_held_out(folder, data, str(before.get("held_out_fingerprint", "")), force)
     counts = [report.get("usable") for report in (before, data.report)]
     number = f"{counts[1]} usable examples, were {counts[0]}" if counts[0] != counts[1] else f"still {counts[1]} usable examples"
     told = f"the data at {path} changed since the run began ({number}; fingerprint {data.fingerprint[:8]}, was {was[:8]})"
@@ -80,6 +80,19 @@ def check_data(folder: Folder, data: Any, path: str, force: bool) -> list[str]:
         raise CheckpointError(
             f"{told}. Bring them back to resume exactly, go on with the change, not exactly: gan resume {folder.path} --force, "
             f"or start a new run: gan train {path}"
+        )
+    return [f"going on with a change: {told}"]
+
+
+def _check_held_out(folder: Folder, data: Any, was: str, force: bool) -> list[str]:
+    """The same of the held-out part: the guard compares with it, and augmentation may follow it."""
+    held = getattr(data, "held_out", None)
+    if not was or (held and held.fingerprint == was):
+        return []
+    told = f"the held-out part of the data changed since the run began ({f'{len(held)} images now' if held else 'there is none now'})"
+    if not force:
+        raise CheckpointError(
+            f"{told}. Bring it back to resume exactly, or go on with the change, not exactly: gan resume {folder.path} --force"
         )
     return [f"going on with a change: {told}"]
 

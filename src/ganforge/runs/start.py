@@ -149,9 +149,10 @@ def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "",
                 folder.write_json("plan.json", {**planned, "places": where.places(options, folder.path)})
             state = checkpoint.read_state(folder.path)
             notes = changes.check_options(folder, content, state, force) + changes.check_machine(folder, recipe.run, state, place)
-            for note in [*notes, *changes.check_data(folder, data, recipe.data.path, force)]:
+            forced = changes.check_data(folder, data, recipe.data.path, force)
+            for note in [*notes, *forced]:
                 voice.say(f"resume  {note}")
-            if data.fingerprint != before and parallel.world()[0] == 0:
+            if forced and parallel.world()[0] == 0:
                 write_data(folder, full(data))
             return _go(recipe, data, dataclasses.replace(data.spec, device=str(place)), folder, content, place, voice, code)
 
