@@ -66,7 +66,7 @@ def test_best_is_the_model_of_the_best_look(tmp_path, monkeypatch):
         kept[tick.now.seen] = {k: v.clone() for k, v in tick.average.networks["generator"].state_dict().items()}
         return real(self, tick)
 
-    worse = iter([0.5, 0.2, 0.9, 0.7])
+    worse = iter([1.0, 0.5, 0.2, 0.9, 0.7])  # of plain noise, then of four looks
     monkeypatch.setattr(observe.Observer, "evaluate", spy)
     monkeypatch.setattr(judge.measure, "measure", lambda *a, **k: {"KID-random": measure.Score(next(worse))})
     monkeypatch.setattr(judge.Opened, "floor", {}, raising=False)
@@ -83,12 +83,22 @@ def test_best_is_the_model_of_the_best_look(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("looks", "kept"), [([0.5, 0.2, 0.25, 0.4], 480), ([0.2, 0.25, 0.29, 0.34], 480), ([0.5, 0.4, 0.3, 0.2], 640)])
 def test_a_later_model_is_kept_unless_it_is_worse_by_more_than_the_noise(looks, kept, tmp_path, monkeypatch):
     """Small steps upwards do not add up: the noise is allowed above the lowest value, not above that of the model kept."""
-    values = iter(looks)
+    values = iter([1.0, *looks])  # of plain noise first
     monkeypatch.setattr(judge.measure, "measure", lambda *a, **k: {"KID-random": measure.Score(next(values), 0.1)})
     monkeypatch.setattr(judge.sets, "disjoint", lambda images, count: (sets.subset(images, count), None))
     run = train(tmp_path / "run", evaluations=4)
     assert json.loads((run.folder / "best" / "config.json").read_text())["seen"] == kept
     assert Judge(Folder(run.folder), "auto", 0, None, None, "cpu").lowest == min(looks)
+
+
+def test_light_features_do_not_choose_between_values_near_the_floor(tmp_path, monkeypatch):
+    """Half a hundredth of the distance of noise is nothing to them, however small the standard error; a collapse is more."""
+    values = iter([0.2, 0.0001, 0.0009, 0.0300])
+    monkeypatch.setattr(judge.measure, "measure", lambda *a, **k: {"KID-random": measure.Score(next(values), 1e-6)})
+    monkeypatch.setattr(judge.sets, "disjoint", lambda images, count: (sets.subset(images, count), None))
+    run = train(tmp_path / "run", evaluations=3)
+    first, second, third = looks(run)
+    assert json.loads((run.folder / "best" / "config.json").read_text())["seen"] == second
 
 
 def test_the_number_is_that_of_the_metric_on_the_model_it_names(tmp_path):

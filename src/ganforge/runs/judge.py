@@ -38,6 +38,8 @@ FIRST_SEED = 9_000_000
 LIGHT = "random"
 """Features unless others are named: they cost next to nothing, are the same on every machine, and order the moments of a run as the
 features of a trained classifier do (benchmarks/order_of_moments.py)."""
+COARSE = 0.005
+"""Share of the distance of plain noise below which light features tell no better from worse: pictures go on improving there."""
 STATE = "evaluations/training.json"
 
 
@@ -60,7 +62,7 @@ class Judge:
         self.lowest = math.inf
         """The lowest value that any look has found; the model in best/ lies within the noise of it."""
         self.noise = 0.0
-        """Of the last look: the standard error of its number, 0 where the metric has none."""
+        """Of the last look: the standard error of its number, 0 where the metric has none, or what its features cannot tell apart."""
         if (folder.path / STATE).is_file():
             self._recall()
         if self.recall_best():
@@ -78,7 +80,7 @@ class Judge:
             torch.manual_seed(0)  # for generators that draw noise of their own
             fake = now.fakes(tick.average.networks["generator"])
             score = now.score(fake)
-        self.noise = next(iter(score.values())).error or 0.0
+        self.noise = max(next(iter(score.values())).error or 0.0, now.coarse)
         return {name: s.value for name, s in score.items()} | now.floor
 
     def is_best(self, numbers: dict[str, float]) -> bool:
@@ -166,6 +168,11 @@ class Opened:
         if other is not None:
             rows = cached(eyes, other, cache_folder()).rows
             self.floor = {"floor": next(iter(self.score(rows).values())).value}
+        self.coarse = 0.0
+        if eyes.name == LIGHT:
+            draw = torch.Generator().manual_seed(FIRST_SEED)
+            noise = extract(eyes, torch.randint(0, 256, (count, *data.images.shape[1:]), generator=draw, dtype=torch.uint8))
+            self.coarse = COARSE * next(iter(self.score(noise).values())).value
         classes = 0 if data.labels is None else len(data.names)
         labels = sets.apportioned(data.labels, classes, count).tolist() if data.labels is not None and classes else None
         self.z, self.y = sampling.starts(method, range(FIRST_SEED, FIRST_SEED + count), classes, labels)
