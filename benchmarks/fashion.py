@@ -1,10 +1,11 @@
 """auto against dcgan with the classic loss on Fashion-MNIST, the same minutes on the same machine, several seeds.
 
     python benchmarks/fashion.py --minutes 5 --seeds 3 --out runs/fashion        # about 35 minutes; writes table.md and pictures
+    python benchmarks/fashion.py --images 60000 --seeds 1 --recipes wgan lsgan   # as many images each, however long that takes
 
 FD-cnn (benchmarks/judge.py) of 10,000 fakes, classes in equal parts, to the 10,000 held-out images, every tenth of the
 run: the last value, and the last over the best, which shows late collapse. "agree": how often the judge takes a fake
-for the class that was asked for. Judging time is not part of the minutes.
+for the class that was asked for. "spread": the variance within classes over that of real images. Judging time is not part of the minutes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import statistics
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +39,7 @@ class Scores:
 
     def __init__(self, judge: Judge, method, picture: Path) -> None:
         self.judge, self.picture, self.rows = judge, picture, []
+        self.looked = 0.0
         self.wanted = torch.arange(FAKES) % 10
         self.z, self.y = sampling.starts(method, range(FAKES), 10, self.wanted.tolist())
 
@@ -46,16 +49,19 @@ class Scores:
 
     def tick(self, tick: Tick) -> None:
         if int(tick.now.fraction * 10 + 1e-9) > len(self.rows):
+            began = time.monotonic()
             fakes = sampling.images(tick.average.networks["generator"], self.z, self.y)
-            score = {"seen": tick.now.seen, "fd": self.judge.distance(fakes), "agree": self.judge.agreement(fakes, self.wanted)}
+            score = {"seen": tick.now.seen, "seconds": tick.seconds - self.looked, "fd": self.judge.distance(fakes)}
+            score |= {"agree": self.judge.agreement(fakes, self.wanted), "spread": self.judge.spread(fakes, self.wanted)}
             self.rows.append(score)
-            print("    {seen:,} images: FD-cnn {fd:.2f}, agree {agree:.1%}".format(**score), flush=True)
+            print("    {seen:,} images: FD-cnn {fd:.2f}, agree {agree:.1%}, spread {spread:.2f}".format(**score), flush=True)
             save_png(grid(fakes[:100], columns=10), self.picture)
+            self.looked += time.monotonic() - began
 
 
 def one(name: str, seed: int, options: argparse.Namespace, judge: Judge) -> dict:
     """Train one recipe with one seed; its scores."""
-    recipe = override(find(name)(data=Images(path=options.data)), {"minutes": options.minutes, "seed": seed})
+    recipe = override(find(name)(data=Images(path=options.data)), {"minutes": options.minutes, "examples": options.images, "seed": seed})
     data, device = recipe.dataset(), torch.device("cpu")
     recipe, planned = plan(recipe, data, data.spec, device)
     print(f"{name}, seed {seed}: " + "; ".join(planned["notes"]), flush=True)
@@ -68,21 +74,22 @@ def one(name: str, seed: int, options: argparse.Namespace, judge: Judge) -> dict
         train(method, data, run, folder=Path(folder), device=device, watcher=scores)
     best = min(row["fd"] for row in scores.rows)
     last = scores.rows[-1]
-    return {"recipe": name, "seed": seed, "examples": last["seen"], **last, "best": best, "ratio": last["fd"] / best, "curve": scores.rows}
+    return {"recipe": name, "seed": seed, **last, "best": best, "ratio": last["fd"] / best, "curve": scores.rows}
 
 
-def table(rows: list[dict], floor: float, minutes: float) -> str:
+def table(rows: list[dict], floor: float, budget: str) -> str:
     """Markdown: one line a recipe, mean and spread over seeds."""
     lines = [
-        f"| recipe | FD-cnn after {minutes:g} min, mean (each seed) | last / best, worst seed | agree | images seen |",
-        "|---|---|---|---|---|",
+        f"| recipe | FD-cnn after {budget}, mean (each seed) | last / best, worst seed | agree | spread | images seen | images/s |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name in dict.fromkeys(row["recipe"] for row in rows):
         mine = [row for row in rows if row["recipe"] == name]
         each = ", ".join(f"{row['fd']:.1f}" for row in mine)
         mean, worst = statistics.mean(row["fd"] for row in mine), max(row["ratio"] for row in mine)
-        agree, seen = statistics.mean(row["agree"] for row in mine), statistics.mean(row["examples"] for row in mine)
-        lines.append(f"| `{name}` | **{mean:.1f}** ({each}) | {worst:.2f} | {agree:.1%} | {seen / 1000:,.0f} k |")
+        agree, spread, seen = (statistics.mean(row[key] for row in mine) for key in ("agree", "spread", "seen"))
+        speed = statistics.mean(row["seen"] / row["seconds"] for row in mine)
+        lines.append(f"| `{name}` | **{mean:.1f}** ({each}) | {worst:.2f} | {agree:.1%} | {spread:.2f} | {seen / 1000:,.0f} k | {speed:,.0f} |")
     return "\n".join([*lines, f"\nReal training images, as many, score {floor:.2f}.\n"])
 
 
@@ -91,6 +98,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=["auto", "dcgan"])
     parser.add_argument("--data", default="fashion-mnist", help="a 28x28 set with held-out images")
     parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--images", type=int, default=0, help="train on so many instead of for so many minutes")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("runs/fashion"))
     options = parser.parse_args()
@@ -99,12 +107,12 @@ def main() -> None:
     judge = Judge(options.data, Path("runs/judges"))
     floor = judge.floor(Images(path=options.data).load().images)
     print(f"judge: {judge.accuracy():.2%} on held-out images; real against real {floor:.2f}", flush=True)
-    rows = []
+    rows, budget = [], f"{options.images:,} images" if options.images else f"{options.minutes:g} min"
     for seed in range(options.seeds):
         for name in options.recipes:
             rows.append(one(name, seed, options, judge))
             (options.out / "scores.json").write_text(json.dumps(rows, indent=1))
-            (options.out / "table.md").write_text(table(rows, floor, options.minutes))
+            (options.out / "table.md").write_text(table(rows, floor, budget))
     print((options.out / "table.md").read_text())
 
 

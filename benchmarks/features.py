@@ -96,12 +96,12 @@ def ours(net: nn.Module) -> dict[str, Callable[[], Run]]:
 
     return {
         "ours, eager fp32": plain,
-        "ours, channels_last fp32 (what find('inception') runs)": last,
+        "ours, channels_last fp32 (find('inception') without OpenVINO)": last,
         "ours, channels_last bf16": bf16,
         "ours, compiled and frozen fp32": compiled,
         "ours, ONNX Runtime fp32": onnx,
-        "ours, OpenVINO fp32": lambda: openvino("f32"),
-        "ours, OpenVINO bf16": lambda: openvino("bf16"),
+        "ours, OpenVINO fp32 (find('inception') with it)": lambda: openvino("f32"),
+        "ours, OpenVINO bf16 (find('inception-bf16'))": lambda: openvino("bf16"),
     }
 
 

@@ -41,6 +41,15 @@ class Judge:
         """Share of fakes that the classifier takes for the class that was asked for."""
         return float(torch.cat([self.net(part).argmax(1) for part in fakes.split(500)]).eq(wanted).float().mean())
 
+    def spread(self, fakes: Tensor, wanted: Tensor) -> float:
+        """Variance of the features within a class over that of real images, mean over classes: 1 for a perfect model, 0 for one image a class."""
+        found, real = self.features(fakes), self.of_real
+        return float(
+            torch.stack(
+                [found[wanted == c].var(0).sum() / real[self.real.labels == c].var(0).sum() for c in self.real.labels.unique()]
+            ).mean()
+        )
+
     def floor(self, train: Tensor) -> float:
         """FD-cnn of as many training images as there are held-out ones: what a perfect model would score."""
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[: len(self.real.images)]

@@ -106,7 +106,7 @@ def contestant(name: str, run: Run) -> Iterator[None]:
     if name == "ours (dcgan)":
         return our_loop("dcgan", data, run)
     auto, _ = find("auto")(data=None, width=48, run=run).plan(data.spec, lambda candidate: 0.0)
-    fields = {field: getattr(auto, field) for field in ("width", "group", "patch", "lr", "penalty_weight")}
+    fields = {field: getattr(auto, field) for field in ("width", "group", "lr", "penalty_weight")}
     return our_loop("auto", data, run, **fields, **({"penalty": ()} if "without" in name else {}))
 
 

@@ -24,6 +24,7 @@ _WHERE = {
     "evaluate": "runs.evaluate",
     "Evaluation": "metrics.protocol",
     "compare": "runs.compare",
+    "Rejection": "runs.rejection",
 }
 
 __all__ = ["__version__", *_WHERE]

@@ -60,7 +60,7 @@ def test_accumulation_equals_one_big_batch(name):
     if name == "semi-supervised":
         pytest.skip("its generator matches the mean of a whole micro-batch")
     latent = One(4, "cpu", 3, 2) if name == "infogan" else lambda n: torch.ones(n, 4)
-    options = {"pull_away": 0.0} if name == "ebgan" else {"gain": 0.0} if name == "began" else {}
+    options = {"pull_away": 0.0} if name == "ebgan" else {"gain": 0.05, "diversity": 3.0} if name == "began" else {}
     testing.check_accumulation(partial(GAMES[name], latent=latent, optimizer=STEADY, **options), BATCHES[name], parts=4)
 
 

@@ -18,11 +18,14 @@ from ganforge.core.engine import iterate
 from ganforge.core.method import Progress
 from ganforge.core.optim import optimizer
 from ganforge.core.parallel import processes, world
+from ganforge.methods.autoencoding import BEGAN
+from ganforge.methods.style import Style
 from ganforge.methods.two_player import TwoPlayer
 from ganforge.runs import signals
 
 from ..faults.runs import same, state, words
-from .toys import Points, given_latents, plain_sgd
+from .games import STEADY, autoencoding
+from .toys import Net, Points, given_latents, plain_sgd
 
 
 def port() -> str:
@@ -80,6 +83,29 @@ def walk_images(rank: int, of: int, fused: bool = True):
     return {key: value.contiguous() for key, value in method.state_dict().items()}
 
 
+def walk_means(rank: int, of: int):
+    """BEGAN's k and StyleGAN2's mean path length, which follow what each process sees."""
+    torch.manual_seed(0)
+    z, found = given_latents()(8).chunk(of)[rank], {}
+    x = torch.linspace(-3, 3, 16).reshape(8, 2).chunk(of)[rank]
+    began = autoencoding(BEGAN, latent=lambda n: z, optimizer=STEADY, gain=0.02, diversity=1.5)
+    style = Style(TwoPlayer(Net(4, 2), Net(2, 1), loss=losses.logistic, optimizer=STEADY, latent=lambda n: z), decay=0.3, share=1.0)
+    style.lengths = lambda z, y: style.generator(z).square().sum(1) + z.norm(dim=1)
+    for name, method in (("began", began), ("style", style)):
+        for i in range(5):
+            iterate(method, [{"x": x}], Progress(i, 8 * i, 40))
+        found |= {f"{name}.{key}": value for key, value in method.state_dict().items()}
+    return found
+
+
+def test_the_means_that_methods_keep_depend_on_what_is_seen():
+    """Else their being equal in all processes would say nothing."""
+    halves = [walk_means(rank, 2) for rank in (0, 1)]
+    for key in ("began.balance.0", "style.path.0"):
+        assert halves[0][key] != halves[1][key] and 0 < halves[0][key]
+    assert max(half["began.balance.0"] for half in halves) < 1, "not at its bound"
+
+
 def test_a_fused_optimiser_moves_channels_last_weights_as_a_plain_one_does():
     plain = walk_images(0, 1, fused=False)
     for key, value in walk_images(0, 1).items():
@@ -94,6 +120,8 @@ def test_two_processes_equal_one(tmp_path):
         torch.testing.assert_close(two[key], value)
     for key, value in walk_images(0, 1).items():
         torch.testing.assert_close(two[f"images.{key}"], value, rtol=1e-4, atol=1e-5)
+    for key, value in walk_means(0, 1).items():
+        torch.testing.assert_close(two[f"means.{key}"], value, rtol=1e-4, atol=1e-5)
 
 
 STEPS, CUT = 120, 64  # more than one pass through the 1,797 digits; the processes vote on whether to stop every 16 steps
@@ -136,5 +164,6 @@ elif __name__ == "__main__":
     with processes("cpu"):
         assert world()[1] == 2
         moved = walk(*world()) | {f"images.{key}": value for key, value in walk_images(*world()).items()}
+        moved |= {f"means.{key}": value for key, value in walk_means(*world()).items()}
         if world()[0] == 0:
             save_file(moved, sys.argv[1])

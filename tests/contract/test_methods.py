@@ -102,6 +102,26 @@ def test_the_contract_checks_can_fail():
         testing.check_all_players_learn(greedy, BATCH)
 
 
+def test_the_check_of_micro_batches_passes_and_can_fail():
+    class Counting(type(two_player())):
+        """Its generator moves at every second call, not at every second step."""
+
+        calls = 0
+
+        def step(self, batch, now):
+            self.calls += 1
+            yield from super().step(batch, now._replace(step=self.calls // 2))
+
+    def counting():
+        method = two_player(critic_steps=2)
+        method.__class__ = Counting
+        return method
+
+    testing.check_accumulates(lambda: two_player(critic_steps=2), BATCH)
+    with pytest.raises(AssertionError, match="2 micro-batches move"):
+        testing.check_accumulates(counting, BATCH)
+
+
 def test_state_outside_the_state_dict_breaks_the_resume_check(tmp_path):
     def forgetful():
         method, step, count = two_player(), two_player().step, [0]

@@ -11,9 +11,14 @@ from ganforge.core import recipe as recipes_json
 from ganforge.core.errors import UsageError
 from ganforge.core.ref import resolve
 
+from .toys import data_for
+
 NAMES = list(recipes.NAMES)
-SMALL = {"r3gan": {"blocks": 1, "expansion": 1, "patch": 2}}
+SMALL = {"r3gan": {"blocks": 1, "expansion": 1}}
 SMALL |= {name: {"blocks": 1, "expansion": 1} for name in NAMES if name.startswith("r3gan-")}
+SMALL["restore"] = {"task": "denoise", "blocks": 1, "crop": 32}
+SMALL |= {"pix2pix": {"depth": 1, "blocks": 1, "size": 16}}
+SMALL |= {name: {"blocks": 1, "size": 16} for name in ("cyclegan", "cut", "fastcut")}
 TINY = {"width": 8, "d_width": 8, "z": 8, "examples": 48, "batch": 16, "precision": "fp32", "layout": "contiguous", "threads": 1}
 
 OWN = '''
@@ -53,7 +58,8 @@ def own(tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipe_keeps_the_contract(name, tmp_path):
-    testing.check_recipe(name, tmp_path, **SMALL.get(name, {}))
+    path = data_for(recipes.find(name), tmp_path / "data")
+    testing.check_recipe(name, tmp_path, path, **SMALL.get(name, {}))
 
 
 @pytest.mark.parametrize("name", ["gan", "sngan", "biggan", "r3gan", "r3gan-cifar10"])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.optim import SGD, Adam
 
@@ -14,6 +18,7 @@ from ganforge import losses, penalties
 from ganforge.constraints import weight_clipping
 from ganforge.core.method import Method
 from ganforge.core.schedule import cosine
+from ganforge.data.images import Images
 from ganforge.methods.two_player import Penalty, TwoPlayer
 
 
@@ -51,6 +56,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     ),
     "packed": partial(two_player, d_in=4, pack=2),
     "scheduled": partial(two_player, schedule=lambda now: {"lr": 0.01 * (1 - now.fraction), "betas": (0.5, 0.9 + 0.09 * now.fraction)}),
+    "diverse": partial(two_player, losses.relativistic, diversity=0.1),
     "rmsprop": partial(two_player, optimizer=partial(torch.optim.RMSprop, lr=1e-3)),
 }
 
@@ -66,6 +72,23 @@ def plain_sgd(latent: Callable[[int], Tensor]) -> TwoPlayer:
     """Gradients show linearly in the weights, nothing is random: for equalities between ways of computing one step."""
     torch.manual_seed(0)
     return two_player(losses.relativistic, partial(SGD, lr=0.1), latent=latent, penalties=[Penalty(penalties.r1, 2.0)])
+
+
+def draws(recipe: type) -> bool:
+    """Whether models of a recipe draw images; others make images of images, and learn from other data."""
+    return typing.get_type_hints(recipe)["data"] is Images
+
+
+def data_for(recipe: type, folder: Path, count: int = 6) -> str:
+    """Data that a recipe of that class can be trained on: digits, or pictures in two folders, of equal names."""
+    if draws(recipe):
+        return "digits"
+    for k, domain in enumerate(("trainA", "trainB")):
+        (folder / domain).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            pixels = np.random.default_rng(10 * k + i).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+            Image.fromarray(pixels).resize((48, 48), Image.Resampling.BICUBIC).save(folder / domain / f"{i}.png")
+    return str(folder)
 
 
 class Points:

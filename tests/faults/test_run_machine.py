@@ -17,6 +17,7 @@ from ganforge.core import checkpoint, limits, machine, memory
 from ganforge.core import train as training
 from ganforge.core.engine import iterate
 from ganforge.core.errors import MemoryShortError, StorageError
+from ganforge.core.method import Progress
 from ganforge.core.run import Run
 from ganforge.runs import preflight
 from tests.contract.toys import two_player
@@ -41,7 +42,7 @@ def photos(folder, count):
 
 @pytest.mark.parametrize("recipe", ["dcgan", "r3gan"])
 def test_fault_30_fewer_images_than_a_batch_make_the_batch_smaller_and_it_is_said(tmp_path, capsys, recipe):
-    more = {"blocks": 1, "expansion": 1, "patch": 2} if recipe == "r3gan" else {}
+    more = {"blocks": 1, "expansion": 1} if recipe == "r3gan" else {}
     run = train(tmp_path / "run", photos(tmp_path / "photos", 3), recipe, examples=12, **more)
     assert run.finished and "batch 3 instead of 16, as there are only 3 examples" in " ".join(capsys.readouterr().out.split())
     assert state(run.folder)["step"] == 4
@@ -140,7 +141,7 @@ def test_fault_31_what_fits_only_in_parts_is_cut_before_it_starts(tmp_path, monk
 def test_fault_31_the_estimate_counts_state_exactly_and_grows_with_the_batch():
     needs = memory.needs(two_player, {"x": torch.randn(8, 2)})
     method = two_player()
-    iterate(method, [{"x": torch.randn(8, 2)}], memory.Progress(0, 0, 1))
+    iterate(method, [{"x": torch.randn(8, 2)}], Progress(0, 0, 1))
     tensors, _ = checkpoint.collect(method, memory.Average(method.exports, 0.1))
     assert needs.state == sum(t.numel() * t.element_size() for t in tensors.values())
     assert needs.each > 0 and needs.training(64) > needs.training(32) > needs.fixed
@@ -313,7 +314,7 @@ def test_fault_34_files_then_their_folder_are_flushed_before_the_rename_and_the_
     monkeypatch.setattr(os, "fsync", lambda d: (order.append(("flush", name_of(d))), plain["fsync"](d))[1])
     monkeypatch.setattr(os, "replace", lambda a, b: (order.append(("rename", os.path.basename(b))), plain["replace"](a, b))[1])
     method = two_player()
-    iterate(method, [{"x": torch.randn(8, 2)}], memory.Progress(0, 0, 1))
+    iterate(method, [{"x": torch.randn(8, 2)}], Progress(0, 0, 1))
     checkpoint.write(tmp_path, 16, method, memory.Average(method.exports, 0.1), {"step": 1})
     aside, name = ".000000000016.tmp", "000000000016"
     assert order == [

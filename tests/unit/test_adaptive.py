@@ -6,13 +6,16 @@ import pytest
 import torch
 from torch import nn
 
+import ganforge
 from ganforge import losses, penalties, testing
+from ganforge.core import machine
 from ganforge.core.engine import iterate
 from ganforge.core.method import Progress
 from ganforge.core.run import Run
 from ganforge.methods.adaptive import EVERY, RAMP, RISE, AdaptiveTwoPlayer, RampedTwoPlayer
 from ganforge.methods.two_player import Penalty, TwoPlayer
-from ganforge.networks.augment import MOST, START, Adaptive, DiffAugment
+from ganforge.networks.augment import MOST, START, Adaptive, Change, DiffAugment
+from ganforge.runs import case
 
 RUN = Run(examples=88, batch=8, precision="fp32", layout="contiguous")
 
@@ -79,19 +82,54 @@ def test_augmented_games_keep_the_contract(name, tmp_path):
     testing.check_resume(MAKERS[name], Pictures(held="relativistic" in name), RUN, tmp_path)
 
 
+class Sevens(Change):
+    def drawn(self, x):
+        return lambda given: torch.full_like(given, 7.0)
+
+
 def test_everything_that_the_discriminator_sees_was_augmented():
-    method = make(change=lambda: nn.Threshold(9.0, 7.0))  # all that is below 9 becomes 7
+    method = make(change=Sevens)
     iterate(method, [next(Pictures().batches(8))], Progress(0, 0, 88))
     assert len(method.discriminator.seen) == 3 and all((x == 7).all() for x in method.discriminator.seen)
 
 
-def test_penalties_look_where_the_discriminator_was_shown():
-    finite = Penalty(penalties.r1_finite_difference, 1.0)
-    method = make(penalties=[finite])
+class Scaled(Change):
+    """Each image times a number of its own, 2, 3 or 4."""
+
+    def drawn(self, x):
+        by = torch.randint(2, 5, (len(x), 1, 1, 1))
+        self.by = by
+        return lambda given: by * given
+
+
+def test_penalties_are_slopes_of_the_image_before_the_change_through_the_change():
+    """d D(by x) / dx = by D'(by x): of a linear critic with slope 1 on 16 pixels, 16 by^2."""
+    for of in (penalties.r1, penalties.r2):
+        method = make(change=Scaled, penalties=[Penalty(of, 1.0)])
+        method.discriminator = Fixed(16.0)
+        update = next(method.step(next(Pictures().batches(8)), Progress(0, 0, 88)))
+        wanted = (16 * method.augment.by.flatten().float() ** 2 / 2).mean()  # the penalty draws last
+        torch.testing.assert_close(update.log[f"penalty/{of.__name__}"], wanted)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_finite_differences_compare_an_image_with_itself_under_one_change(share):
+    method = make(penalties=[Penalty(penalties.r1_finite_difference, 1.0, share=share)])
     method.discriminator.seen.clear()
     next(method.step(next(Pictures().batches(8)), Progress(0, 0, 88)))
-    real, _, shaken = method.discriminator.seen  # the logits of the real ones are those of the loss
-    assert 0.03 < float((shaken - real).std()) < 0.07, "the same augmentation, and a noise of 0.05"
+    *_, shaken, still = method.discriminator.seen
+    assert len(still) == 8 * share and still.std() > 0.3
+    apart = (shaken - still)[(shaken != 0) & (still != 0)]  # cut out and shifted in, both are 0
+    assert 0.02 < float(apart.std()) < 0.08, "the same change, and a noise of 0.05, whose contrast may be halved or half as much again"
+
+
+def test_exact_penalties_can_be_trained_through_adas_changes():
+    """R1 differentiates twice, which torch's own resampling cannot."""
+    method = make(AdaptiveTwoPlayer, Adaptive, penalties=[Penalty(penalties.r1, 1.0), Penalty(penalties.r2, 1.0)])
+    method.augment.strength[0].data.fill_(1.0)
+    update = next(method.step(next(Pictures().batches(8)), Progress(0, 0, 88)))
+    update.loss.backward(inputs=update.player.parameters)
+    assert all(p.grad.isfinite().all() and p.grad.abs().sum() > 0 for p in method.discriminator.parameters() if p.ndim > 1)
 
 
 def test_the_generator_learns_through_the_augmentation():
@@ -162,6 +200,15 @@ def test_a_ramp_is_a_function_of_the_budget():
     method = make(RampedTwoPlayer, Adaptive)
     told = [float(iterate(method, [next(Pictures().batches(8))], Progress(i, 8 * i, 80))["strength/p"]) for i in (0, 5, 10)]
     assert told == pytest.approx([0.0, RAMP / 2, RAMP])
+
+
+def test_an_evaluation_on_images_that_steered_the_augmentation_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "speed", lambda *a, **k: 1000.0)
+    small = {"width": 8, "z": 8, "examples": 32, "batch": 16, "precision": "fp32", "layout": "contiguous", "threads": 1}
+    for augment, told in (("ada", 1), ("ramp", 0)):
+        folder = ganforge.train("digits", "dcgan", augment=augment, out=str(tmp_path / augment), **small).folder
+        found = case.resolve(folder, "", 0, "", 0)
+        assert found.split == "held-out" and sum("augmentation was made as strong" in note for note in found.notes) == told
 
 
 def test_accumulation_moves_the_strength_once():

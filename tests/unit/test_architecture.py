@@ -43,6 +43,8 @@ HANDED_ON = {
     ("testing.py", "small_recipe"): "as train",
     ("methods/adaptive.py", "AdaptiveTwoPlayer.__init__"): "those of its parent, which refuses others",
     ("methods/adaptive.py", "RampedTwoPlayer.__init__"): "those of its parent, which refuses others",
+    ("methods/autoencoding.py", "EBGAN.__init__"): "those of its parent, which refuses others",
+    ("methods/autoencoding.py", "BEGAN.__init__"): "those of its parent, which refuses others",
 }
 """The public functions that may take **options, and why."""
 UNSAFE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

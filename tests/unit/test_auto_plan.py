@@ -13,6 +13,7 @@ from ganforge.core.run import Run
 from ganforge.data.images import Images
 from ganforge.data.spec import DataSpec
 from ganforge.recipes.auto import IMAGES_PER_CHANNEL, WIDTHS, Auto, gamma
+from ganforge.recipes.r3gan import R3GAN
 
 SPEC = DataSpec(shape=(1, 28, 28), count=1000, classes=10)
 
@@ -61,22 +62,24 @@ def test_the_widest_networks_that_see_enough_images_are_taken(wanted):
 
 def test_what_does_not_fit_or_is_too_slow_gives_the_smallest_networks_and_says_so():
     chosen, notes = planned(lambda candidate: 0.0)
-    assert chosen.width == WIDTHS[0] and "the smallest there are; 16 would see 0 k of the 40 k that it needs" in " ".join(notes)
+    assert chosen.width == WIDTHS[0] and "the smallest there are; 16 would see 0 k of the 24 k that it needs" in " ".join(notes)
 
 
 def test_what_the_user_gives_stays():
     def never(candidate):
         raise AssertionError("nothing was to be measured")
 
-    chosen, _ = planned(never, width=40, lr=3e-4, penalty_weight=7.0, group=8, patch=4)
-    assert (chosen.width, chosen.lr, chosen.penalty_weight, chosen.group, chosen.patch) == (40, 3e-4, 7.0, 8, 4)
+    chosen, _ = planned(never, width=40, lr=3e-4, penalty_weight=7.0, group=8)
+    assert (chosen.width, chosen.lr, chosen.penalty_weight, chosen.group) == (40, 3e-4, 7.0, 8)
 
 
-@pytest.mark.parametrize(("device", "side", "group", "patch"), [("cpu", 28, 0, 2), ("cpu", 12, 0, 1), ("cuda", 64, 16, 1)])
-def test_blocks_are_those_that_are_quick_on_the_device(device, side, group, patch):
-    spec = dataclasses.replace(SPEC, shape=(3, side, side), device=device)
-    chosen, _ = planned(lambda candidate: 1e9, spec)
-    assert (chosen.group, chosen.patch) == (group, patch)
+@pytest.mark.parametrize("kind", [Auto, R3GAN])
+@pytest.mark.parametrize(("device", "group"), [("cpu", 0), ("cuda", 16)])
+def test_convolutions_are_those_that_are_quick_on_the_device_and_the_choice_is_kept(kind, device, group):
+    spec = dataclasses.replace(SPEC, device=device)
+    chosen, _ = kind(data=Images(path="x")).plan(spec, lambda candidate: 1e9)
+    assert chosen.group == group
+    assert chosen.plan(dataclasses.replace(SPEC, device="cuda" if device == "cpu" else "cpu"), lambda candidate: 1e9)[0].group == group
 
 
 @pytest.mark.parametrize(("side", "weight"), [(8, 0.15), (32, 0.15), (64, 2.0), (128, 15.0), (256, 100.0)])

@@ -15,8 +15,8 @@ from ganforge.cli.generate import generate, parse_seeds
 from ganforge.cli.options import of_dataclass, of_function
 from ganforge.cli.resume import resume
 from ganforge.core import machine
+from ganforge.core import recipe as recipes_json
 from ganforge.core.errors import CheckpointError, DataError, DivergedError, StorageError, UsageError
-from ganforge.data.images import Images
 
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 TINY = ("--recipe", "dcgan", "--width", "8", "--z", "8", "--batch", "16", "--precision", "fp32", "--layout", "contiguous", "--threads", "1")
@@ -102,6 +102,8 @@ ERRORS = {
     "info": ("info",),
     "option": ("train", "digits", "--recipe", "dcgan", "--widht", "8"),
     "option_generate": ("generate", "runs/x", "--seed=3"),
+    "degrade": ("degrade",),
+    "preset": ("degrade", "hash", "photos"),
 }
 
 
@@ -152,7 +154,7 @@ def test_underscores_switches_and_values_after_an_equals_sign_are_no_mistakes(ga
 
 @pytest.mark.parametrize("name", recipes.NAMES)
 def test_the_names_that_are_known_are_those_that_help_lists(gan, name):
-    recipe = recipes.find(name)(data=Images(path="digits"))
+    recipe = recipes_json.on(recipes.find(name), "digits")
     assert of_dataclass(recipe) | {"help"} == listed(gan("train", "--help", "--recipe", name)[1])
 
 

@@ -8,7 +8,7 @@ from torch.distributions import Normal as Gaussian
 from torch.nn.functional import cross_entropy, softplus
 
 from ganforge import losses
-from ganforge.core.engine import iterate
+from ganforge.core.engine import iterate, move
 from ganforge.core.method import Progress
 from ganforge.methods.autoencoding import alike
 from tests.contract.games import BATCHES, GAMES
@@ -128,41 +128,44 @@ def test_ebgans_generator_also_keeps_the_codes_of_its_fakes_apart():
 
 
 def test_began_follows_its_balance():
-    """k moves by balance (diversity real - fake), and stays within [0, 1]."""
+    """k moves by gain (diversity real - fake), and stays within [0, 1]."""
     torch.manual_seed(0)
     method = GAMES["began"](gain=0.5, diversity=0.5)
     x = BATCHES["began"]["x"]
     method.k.fill_(0.3)
     torch.manual_seed(1)
-    d, g = method.step(BATCHES["began"], NOW)
+    d, g, b = method.step(BATCHES["began"], NOW)  # nobody moves
     real, fake = -method.discriminator(x).mean(), g.loss
-    assert method.k.item() == pytest.approx(min(1, max(0, 0.3 + 0.5 * (0.5 * real.item() - fake.item()))))
-    assert d.log["balance/k"].item() == pytest.approx(0.3)
+    torch.manual_seed(1)
+    drawn = method.generator(method.latent(len(x)))
+    torch.testing.assert_close(d.loss, real + 0.3 * method.discriminator(drawn).mean())
+    assert b.log["balance/k"].item() == pytest.approx(0.3)
     assert g.log["balance/convergence"].item() == pytest.approx(real.item() + abs(0.5 * real.item() - fake.item()))
+    b.loss.backward(inputs=b.player.parameters)
+    move(b.player, NOW)
+    assert method.k.item() == pytest.approx(min(1, max(0, 0.3 + 0.5 * (0.5 * real.item() - fake.item()))))
     for far in (-1e6, 1e6):
-        method.gain = far
-        list(method.step(BATCHES["began"], NOW))
+        b.player.optimizer.param_groups[0]["lr"] = far
+        move(b.player, NOW)
         assert method.k.item() in (0.0, 1.0)
 
 
-def test_micro_batches_do_not_add_up_in_began():
+def test_micro_batches_move_began_s_balance_once_and_by_all_of_them():
+    """They differ a lot: by the last or the first of them alone, or by each in turn, k would end elsewhere."""
+    x, ends = torch.linspace(-3, 3, 16).reshape(8, 2), []
     for parts in (1, 4):
         torch.manual_seed(0)
         method = GAMES["began"](gain=0.01, diversity=1.0, latent=lambda n: torch.ones(n, 4))
-        same = {"x": torch.ones(8, 2)}
-        iterate(method, [{"x": part} for part in same["x"].chunk(parts)], NOW)
-        moved = method.k.item()
-        assert moved != 0
-        if parts == 1:
-            whole = moved
-    assert moved == pytest.approx(whole)
+        iterate(method, [{"x": part} for part in x.chunk(parts)], NOW)
+        ends.append(method.k.item())
+    assert ends[0] > 0 and ends[1] == pytest.approx(ends[0], rel=1e-4)
 
 
 def test_verdicts_of_all_games_are_logged_by_the_names_that_the_report_knows():
     for name in GAMES:
         _, updates = first(name)
         assert {"logits/real", "logits/fake", "accuracy/real", "accuracy/fake"} <= updates[0].log.keys(), name
-        assert [u.player.name for u in updates] == ["discriminator", "generator"]
+        assert [u.player.name for u in updates] == ["discriminator", "generator", *["balance"] * (name == "began")]
 
 
 def test_a_game_of_any_loss_can_have_an_auxiliary_classifier():

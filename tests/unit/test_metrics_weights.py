@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from ganforge.core.errors import DataError, UsageError
 from ganforge.data import fetch
 from ganforge.metrics import weights
-from ganforge.metrics.stored import arrays
 from ganforge.metrics.weights import Published, obtain
+from ganforge.networks.stored import arrays
 
 
 def saved(thing: object, legacy: bool = False) -> bytes:

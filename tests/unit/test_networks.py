@@ -75,6 +75,15 @@ def count(network):
     return sum(p.numel() for p in network.parameters())
 
 
+def test_a_discriminator_that_sees_the_spread_of_a_batch_tells_a_collapsed_one():
+    """The same image among others of its kind, and among copies of itself."""
+    torch.manual_seed(0)
+    d = image.dcgan_spread.discriminator((1, 16, 16), 8).eval()
+    x = torch.randn(4, 1, 16, 16)
+    assert not torch.isclose(d(x)[0], d(x[:1].expand(4, -1, -1, -1))[0], atol=1e-4)
+    assert torch.allclose(d(x.repeat(2, 1, 1, 1))[:4], d(x), atol=1e-5), "neighbours in groups of four"
+
+
 def test_sngan_has_the_published_parameter_counts():
     assert count(image.sngan.generator((3, 32, 32), 128, 256)) == 4_276_739
     assert count(image.sngan.discriminator((3, 32, 32), 128)) == 1_053_825

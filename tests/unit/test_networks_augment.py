@@ -88,7 +88,7 @@ def test_colours_by_hand():
 
 def test_transparency_keeps_its_values():
     x = images(16, 4, 1, 1)  # one pixel: no move can change it, but for mirrored borders, which are the same
-    coloured = adaptive(0.8)._recoloured(x)
+    coloured = adaptive(0.8)._recolouring(x)(x)
     assert torch.equal(coloured[:, 3], x[:, 3]) and not torch.allclose(coloured[:, :3], x[:, :3])
 
 
@@ -138,6 +138,22 @@ def test_gradients_reach_the_images(change):
     x = images(64, 3, 8, 8).requires_grad_()
     change(x).sum().backward()
     assert x.grad is not None and x.grad.isfinite().all() and (x.grad.flatten(1).abs().sum(1) > 0).float().mean() > 0.95
+
+
+@pytest.mark.parametrize("change", [DiffAugment(), adaptive(1.0)], ids=["diffaugment", "ada"])
+def test_a_drawn_change_stays_the_same(change):
+    x, other = images(6, 3, 8, 8), images(6, 3, 8, 8).flip(0)
+    drawn = change.drawn(x)
+    assert torch.equal(drawn(x), drawn(x)) and not torch.equal(drawn(x), change.drawn(x)(x))
+    half = drawn(0.5 * x + 0.5 * other)  # every operation is affine in the pixels
+    torch.testing.assert_close(half, 0.5 * drawn(x) + 0.5 * drawn(other), rtol=1e-4, atol=1e-5)
+
+
+def test_resampling_can_be_differentiated_as_often_as_need_be():
+    x = images(2, 1, 4, 5).double().requires_grad_()
+    moves = torch.tensor([[[0.9, -0.3, 0.4], [0.2, 1.1, -0.7]], [[1.0, 0.0, 1.5], [0.0, 1.0, 0.0]]]).double()
+    assert torch.autograd.gradcheck(lambda given: augment.affine(given, moves), x)
+    assert torch.autograd.gradgradcheck(lambda given: augment.affine(given, moves) ** 3, x)
 
 
 @pytest.mark.parametrize(("p", "told_apart"), [(0.5, True), (1.0, False)])

@@ -9,6 +9,7 @@ from ganforge.core import recipe as recipes_json
 from ganforge.core.ema import Average
 from ganforge.core.errors import UsageError
 from ganforge.core.method import Progress
+from ganforge.core.method import at as at_fraction
 from ganforge.data.images import Images
 from ganforge.data.spec import DataSpec
 from ganforge.methods.progressive import drift
@@ -31,7 +32,7 @@ def pair(shape, classes=0):
 
 def at(networks, level):
     for network in networks:
-        network.level.fill_(round(level * WHOLE))
+        network.grow(level)
     return networks
 
 
@@ -49,9 +50,10 @@ def test_each_resolution_is_trained_alone_and_the_next_faded_in_for_as_long():
     assert seen == pytest.approx(wanted)
 
 
-def test_speed_and_memory_are_measured_at_full_size():
-    method = recipe().method(SPEC)
-    assert method.level(Progress(3, 0, 0)) == method.level(Progress(3, 0, 1)) == 2
+def test_speed_and_memory_are_measured_at_every_size_for_its_share():
+    method = recipe(growth=0.8).method(SPEC)
+    assert [method.level(at_fraction(f)) for f in method.stages] == pytest.approx([0, 0.5, 1, 1.5, 2])
+    assert list(method.stages.values()) == pytest.approx([0.2] * 5)
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (2, 36, 64), (1, 8, 8), (3, 100, 40)])
@@ -115,6 +117,22 @@ def test_an_average_knows_the_level_exactly_and_a_checkpoint_holds_it():
     average.update(Progress(100, 3200, 10000), 32)
     assert average.networks["generator"].level == 1234
     assert [key for key in method.state_dict() if key.endswith("level")] == ["game.generator.level", "game.discriminator.level"]
+
+
+def test_levels_are_known_without_waiting_for_the_device(monkeypatch):
+    method = recipe(labels="none").method(SPEC)
+    monkeypatch.setattr(torch.Tensor, "__int__", lambda _: pytest.fail("a step reads the level off the device"))
+    for seen, most in ((0, 0), (300, 1), (700, 2)):
+        list(method.step({"x": torch.randn(4, 1, 16, 16)}, Progress(1, seen, 1000)))
+        assert method.generator.at()[0] == most
+
+
+def test_a_loaded_network_is_as_grown_as_the_saved_one_was():
+    saved, loaded = recipe().method(SPEC), recipe().method(SPEC)
+    list(saved.step({"x": torch.randn(4, 1, 16, 16)}, Progress(1, 150, 1000)))
+    loaded.load_state_dict(saved.state_dict())
+    for network in (loaded.generator, loaded.discriminator):
+        assert network.train().at() == network.eval().at() == saved.generator.at() == (1, 0.2)
 
 
 def test_drift_is_the_squared_logit_of_real_images():

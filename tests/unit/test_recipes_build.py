@@ -6,13 +6,15 @@ import torch
 from ganforge import recipes
 from ganforge.core import recipe as recipes_json
 from ganforge.core.errors import UsageError
+from ganforge.core.method import Progress
 from ganforge.data.images import Images
 from ganforge.data.spec import DataSpec
 from ganforge.losses import per_example
+from tests.contract.toys import draws
 
 NAMES = list(recipes.NAMES)
 NEED_LABELS = ["cgan", "acgan", "cogan", "semi-supervised"]
-UNCONDITIONAL = [name for name in NAMES if name not in NEED_LABELS]
+UNCONDITIONAL = [name for name in NAMES if name not in NEED_LABELS and draws(recipes.find(name))]
 CONDITIONAL = [name for name in UNCONDITIONAL if name != "infogan"]
 """infogan's y is a code of its own, which no discriminator is told."""
 
@@ -102,8 +104,6 @@ def test_an_unknown_recipe_gets_the_nearest_name():
         ("dcgan", "penalty_share", 3.0),
         ("dcgan", "penalty_end", -1.0),
         ("dcgan", "penalty_weight", float("nan")),
-        ("r3gan", "patch", 3),
-        ("r3gan", "patch", 0),
         ("r3gan", "blocks", 0),
         ("r3gan", "expansion", 0),
         ("r3gan", "group", -4),
@@ -113,3 +113,49 @@ def test_values_that_cannot_be_are_refused_in_words_that_name_the_option(name, o
     words = f"(?i){option.replace('_', '.')}|is not in torch.optim|takes its class"
     with pytest.raises(UsageError, match=words):
         method_of(name, DataSpec((1, 8, 8), 3, ("a", "b", "c"), 100), **{"penalty": ["r1"], option: value})
+
+
+IDLE = {
+    "r3gan": ({"networks": "dcgan", "blocks": 3}, "--blocks needs --networks r3"),
+    "r3gan-cifar10": ({"networks": "dcgan", "expansion": 4}, "--expansion needs --networks r3"),
+    "auto": ({"networks": "dcgan", "expansion": 2}, "--expansion needs --networks r3"),
+    "stylegan2": ({"networks": "dcgan", "path_weight": 0.0, "mixing": 0.5}, "--mixing needs --networks stylegan2"),
+    "dcgan": ({"penalty_weight": 5.0}, "--penalty-weight needs a penalty"),
+    "wgan-gp": ({"penalty": [], "penalty_every": 4}, "--penalty-every needs a penalty"),
+    "wgan": ({"beta1": 0.9}, "--beta1 needs an optimiser that has it"),
+    "began": ({"optimizer": "RMSprop", "beta2": 0.9}, "--beta2 needs an optimiser that has it"),
+    "lsgan": ({"label_dropout": 0.1}, "--label-dropout needs labels"),
+}
+
+
+@pytest.mark.parametrize("name", IDLE)
+def test_options_that_nothing_would_look_at_are_refused(name):
+    options, says = IDLE[name]
+    with pytest.raises(UsageError, match=says):
+        method_of(name, DataSpec((1, 16, 16), 0, (), 100), **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("auto", {"networks": "dcgan"}),
+        ("auto", {"penalty": []}),
+        ("r3gan", {"networks": "dcgan"}),
+        ("stylegan2", {"networks": "dcgan", "path_weight": 0.0}),
+        ("stylegan2", {"penalty": []}),
+        ("wgan-gp", {"penalty": []}),
+        ("dcgan", {"optimizer": "RMSprop"}),
+    ],
+)
+def test_defaults_that_nothing_looks_at_are_not(name, options):
+    assert method_of(name, DataSpec((1, 16, 16), 0, (), 100), **options).players
+
+
+def test_hidden_classes_have_a_class_of_their_own_in_both_networks():
+    method = method_of("dcgan", DataSpec((1, 8, 8), 3, ("a", "b", "c"), 100), label_dropout=0.9)
+    assert method.generator.join.embed.num_embeddings == method.discriminator.head.embed.num_embeddings == 4
+    seen = []
+    method.generator.register_forward_pre_hook(lambda _, given: seen.append(given[1]))
+    for step in range(4):
+        list(method.step({"x": torch.zeros(16, 1, 8, 8), "y": torch.arange(16) % 3}, Progress(step, 0, 8)))
+    assert 0.75 < (torch.cat(seen) == 3).float().mean() < 1

@@ -31,14 +31,15 @@ def build(name, **options):
     [
         ("acgan", "class_weight", -1.0),
         ("acgan", "class_weight", float("nan")),
-        ("acgan", "augment", "ada"),
+        ("acgan", "label_dropout", 0.1),
         ("acgan", "pack", 2),
         ("infogan", "codes", 1),
         ("infogan", "continuous", -1),
         ("infogan", "code_weight", -0.5),
         ("infogan", "pack", 2),
         ("infogan", "labels", "folders"),
-        ("infogan", "augment", "ramp"),
+        ("infogan", "label_dropout", 0.1),
+        ("cogan", "label_dropout", 0.1),
         ("cogan", "condition", "concat"),
         ("cogan", "d_condition", "projection"),
         ("semi-supervised", "labels_per_class", -1),
@@ -85,7 +86,22 @@ def test_every_game_takes_all_networks(name, networks):
     batch = {"x": torch.zeros(4, 1, 8, 8), "y": torch.tensor([0, 1, 2, 0])} if name not in ("infogan",) else {"x": torch.zeros(4, 1, 8, 8)}
     batch |= {"known": batch["x"], "kind": torch.tensor([0, 1, 2, 0])}
     updates = list(method.step(batch, ganforge.core.method.Progress(0, 0, 8)))
-    assert len(updates) == 2 and all(torch.isfinite(u.loss) for u in updates)
+    assert len(updates) == len(method.players) and all(torch.isfinite(u.loss) for u in updates)
+
+
+@pytest.mark.parametrize("augment", ["ada", "ramp", "diffaugment"])
+@pytest.mark.parametrize("name", ["acgan", "infogan"])
+def test_games_with_a_second_head_take_every_augmentation(name, augment):
+    """And the head is trained on what was shown: with all shown alike, it cannot tell anything apart."""
+    method = build(name, augment=augment)
+    x, y = torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])
+    batch = {"x": x, "y": y, "held": x, "held_y": y}
+    method.game.augment.drawn = lambda like: torch.zeros_like
+    said = []
+    method.discriminator.second.register_forward_hook(lambda _, __, out: said.append(out.detach()))
+    updates = list(method.step(batch, ganforge.core.method.Progress(0, 0, 8)))
+    assert [u.player for u in updates] == [p for p in (method.game.d, getattr(method.game, "s", None), method.game.g) if p]
+    assert len(said) == 3 and all((one == one[0]).all() for one in said)
 
 
 def test_acgan_can_tell_the_discriminator_the_class_as_well():
@@ -103,6 +119,20 @@ def test_infogans_model_is_asked_for_a_code_as_for_a_class(tmp_path):
     assert not torch.equal(one, two) and torch.equal(one, model.generate([7], "0", output="tensor"))
     with pytest.raises(UsageError, match="'4' is not a class of this model"):
         model.generate([7], 4)
+
+
+def test_cogans_domains_differ_by_the_layer_next_to_the_pixels_alone():
+    """With that layer's weights for two domains made equal, pictures and verdicts are equal, too; with them as they are, neither is."""
+    method = build("cogan").eval()
+    z, x, one, two = torch.randn(4, 8), torch.randn(4, 1, 8, 8), torch.full((4,), 0), torch.full((4,), 2)
+    looks = (lambda y: method.generator(z, y)), (lambda y: method.discriminator(x, y))
+    assert not any(torch.allclose(look(one), look(two), atol=1e-5) for look in looks)
+    last, first = method.generator.network.head, method.discriminator.network.downs[0]
+    with torch.no_grad():
+        last.weight[:, 2], last.bias[2] = last.weight[:, 0].clone(), last.bias[0].clone()
+        first.weight[:, 2] = first.weight[:, 0].clone()
+    for look in looks:
+        torch.testing.assert_close(look(one), look(two))
 
 
 def test_cogans_model_draws_one_seed_in_every_domain(tmp_path):

@@ -1,24 +1,27 @@
 """StyleGAN2: networks equal to the published ones, filters, noise, mixing, truncation; path lengths on a generator known by hand."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d
 
-from ganforge import recipes
+from ganforge import losses, recipes
 from ganforge.core import recipe as recipes_json
+from ganforge.core.engine import iterate, move
 from ganforge.core.errors import UsageError
 from ganforge.core.method import Progress
 from ganforge.data.images import Images
 from ganforge.data.spec import DataSpec
 from ganforge.methods.style import Style, path_lengths
+from ganforge.methods.two_player import TwoPlayer
 from ganforge.networks import image
 from ganforge.networks.image.equalised import BatchSpread, EqualConv, EqualLinear, Noise, double, smooth, unit
 from ganforge.networks.image.stylegan2 import Mapping, ModulatedConv
 from ganforge.testing import check_accumulation
-from tests.contract.toys import given_latents, two_player
+from tests.contract.toys import Net, given_latents
 
 SPEC = DataSpec((1, 16, 16), 0, (), 100)
 
@@ -187,10 +190,13 @@ def test_path_lengths_of_a_linear_generator_are_known():
     torch.testing.assert_close(got, 3 * (noise.square().sum(1) / 4).sqrt())
 
 
-def test_the_penalty_comes_on_every_fourth_move_of_the_generator_and_keeps_its_mean_in_a_buffer():
-    game = two_player(d_in=4)
-    game.generator = Linear()
+def linear_game():
+    adam = partial(torch.optim.Adam, lr=1e-2)
+    return TwoPlayer(Linear(), Net(4, 1), latent=lambda n: torch.randn(n, 4), loss=losses.logistic, optimizer=adam)
 
+
+def test_the_penalty_comes_on_every_fourth_move_of_the_generator_and_its_mean_follows():
+    game = linear_game()
     method = Style(game, weight=2.0, every=4, decay=0.5, share=0.5)
     found = {}
     for step in range(9):
@@ -202,21 +208,37 @@ def test_the_penalty_comes_on_every_fourth_move_of_the_generator_and_keeps_its_m
         found[step] = (updates[1].loss - plain[1].loss).item()
         if "penalty/path_length" in updates[1].log:
             assert found[step] == pytest.approx(2 * 4 * updates[1].log["penalty/path_length"].item(), rel=1e-4)
+            assert [update.player for update in updates] == method.players
     assert [step for step, extra in found.items() if extra] == [0, 4, 8]
-    assert 0 < method.path < 2 * 3 and "path" in method.state_dict()
+
+
+def test_the_mean_path_length_is_the_running_mean_of_the_paper_and_is_saved():
+    """a <- a + decay (mean length - a), once a move however the batch is cut (eq. 4 and its text)."""
+    ends = []
+    for parts in (1, 4):
+        torch.manual_seed(0)
+        method = Style(linear_game(), decay=0.25)
+        method.path[0].data.fill_(1.0)
+        factor, cut = method.generator.factor, iter(torch.tensor([4.0, 4.0, 4.0, 8.0]).chunk(parts))
+        factor.data.fill_(1.0)
+        method.lengths = lambda z, y, factor=factor, cut=cut: next(cut) * factor
+        iterate(method, [{"x": x} for x in torch.zeros(8, 4).chunk(parts)], Progress(0, 0, 8))
+        ends.append(method.path[0].item())
+    assert ends == pytest.approx([1 + 0.25 * (5 - 1)] * 2) and "path.0" in method.state_dict()
 
 
 def test_the_penalty_holds_path_lengths_at_their_mean():
     """The mean square of what is left is the variance that the random directions alone have."""
     torch.manual_seed(0)
-    game = two_player(d_in=4)
-    game.generator = Linear()
-    method = Style(game, decay=0.05)
-    for _ in range(300):
-        left = method.unevenness(torch.randn(4096, 4), None)
+    method = Style(linear_game(), decay=0.05, every=1, share=1.0)
+    for step in range(300):
+        _, g, mean_moves = method.step({"x": torch.zeros(4096, 4)}, Progress(step, step, 300))
+        mean_moves.player.optimizer.zero_grad()
+        mean_moves.loss.backward(inputs=mean_moves.player.parameters)
+        move(mean_moves.player, Progress(step, step, 300))  # nobody else moves
     mean = 3 * math.sqrt(2 / 4) * math.gamma(2.5) / math.gamma(2)  # of a chi variable with 4 degrees of freedom
-    assert method.path.item() == pytest.approx(mean, rel=0.02)
-    assert left.item() == pytest.approx(9 - mean**2, rel=0.1)
+    assert method.path[0].item() == pytest.approx(mean, rel=0.02)
+    assert g.log["penalty/path_length"].item() == pytest.approx(9 - mean**2, rel=0.1)
 
 
 def test_micro_batches_add_up_to_the_batch_but_for_the_running_mean_which_follows_each():
@@ -234,10 +256,15 @@ def test_micro_batches_add_up_to_the_batch_but_for_the_running_mean_which_follow
         check_accumulation(build, {"x": torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))})
 
 
+def other(**options):
+    """With networks that have no styles, and none of the options that only StyleGAN2's look at."""
+    return recipes_json.override(recipes.StyleGAN2(data=Images(path="digits")), {"width": 8, "z": 8, "networks": "dcgan", **options})
+
+
 def test_other_networks_are_refused_unless_nothing_asks_for_styles():
     with pytest.raises(UsageError, match="stylegan2 needs networks with styles.*--path-weight 0"):
-        recipe(networks="dcgan").method(SPEC)
-    assert recipe(networks="dcgan", path_weight=0.0).method(SPEC).path == 0
+        other().method(SPEC)
+    assert len(other(path_weight=0.0).method(SPEC).players) == 2, "no mean path length"
 
 
 def test_the_weight_of_r1_follows_from_pixels_and_batch_unless_given():

@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..core.errors import StorageError, UsageError
 from ..data.images import Images
@@ -15,7 +16,10 @@ USAGE = "gan check DATA [--out FILE] [options]"
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """Look at the data as gan train would: what is used, what is skipped and why, what to do about it. Nothing is changed."""
+    """Look at the data as gan train would: what is used, what is skipped and why, what to do about it. Nothing is changed.
+
+    Folders of pairs, and of two sets without pairs, are looked at as such, unless an option of images is given.
+    """
 
     data: Images
     out: str = ""
@@ -36,8 +40,8 @@ def main(arguments: list[str]) -> int:
 
     from ..data.describe import full, summary
 
-    found = asked.data.load()
-    sys.stdout.write("\n".join(summary(found)) + "\n")
+    found, layout = _found(asked.data)
+    sys.stdout.write("\n".join([*summary(found), *(f"layout: {line}" for line in layout)]) + "\n")
     if out:
         try:
             told = json.dumps(full(found), indent=2, ensure_ascii=False) + "\n"
@@ -46,6 +50,30 @@ def main(arguments: list[str]) -> int:
             raise StorageError(f"the report could not be written to {out}: {error.strerror}.") from error
         sys.stdout.write(f"report in {out}\n")
     return 0
+
+
+def _found(options: Images) -> tuple[Any, list[str]]:
+    """The data, as pairs or as two sets where the names of folders and files say so and no option of images is given; and on the layout."""
+    from ..data import layouts
+    from ..data.domains import Domains
+    from ..data.pairs import Pairs
+    from ..data.read import read
+    from ..data.source import Files
+
+    path = Path(options.path).expanduser()
+    source = read(path) if path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip") else None
+    if not isinstance(source, Files):
+        return options.load(), []
+    try:
+        pairs, domains, lines = layouts.pairs_in(source), layouts.domains_in(source), layouts.sentences(source)
+    finally:
+        source.close()
+    if options == Images(path=options.path):
+        if pairs and pairs.likely and pairs.form != "halves":
+            return Pairs(path=options.path).load(), lines[1:]  # its notes begin with the first
+        if domains and domains.certain:
+            return Domains(path=options.path).load(), lines[1:]
+    return options.load(), lines
 
 
 def _outside(out: str, data: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""`gan evaluate RUN [--data DATA]`."""
+"""`gan evaluate RUN [--data DATA]`, or `gan evaluate RUN DATA`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from .options import call
 
 
 def main(arguments: list[str]) -> int:
+    if len(arguments) > 1 and not any(a.startswith("-") for a in arguments[:2]):
+        arguments = [arguments[0], "--data", *arguments[1:]]
     return call(evaluate, arguments, "gan evaluate")
 
 
@@ -34,7 +36,8 @@ def evaluate(
         subject: A run, a copy of its best/ folder, or images: a folder, an archive, a built-in set.
         data: What to compare with. Empty: what the run was trained on, its held-out part first.
         metrics: Any of fid,kid,pr,prdc,mind,is,modes,cas; or psnr,ssim,ms-ssim,lpips of images and their originals, paired by file name.
-            Empty: the first five, as far as the number of images allows.
+            Empty: the first five, as far as the number of images allows; of a model that makes images of images, psnr, ssim and a
+            perceptual distance.
         samples: Images a side. 0: as many as the reference has, at most 10,000.
         features: auto, inception, clean, efficientnet-lite0, vgg16, classifier, dinov2, clip, random, or FILE.py:NAME. auto: inception,
             else what is at hand.

@@ -25,6 +25,8 @@ def generate(
     seeds: str = "0-15",
     out: str = "samples",
     category: Annotated[str, tyro.conf.arg(name="class")] = "",
+    truncation: float | None = None,
+    reject: bool = False,
     grid: bool = False,
     device: str = "auto",
     code: tuple[str, ...] = (),
@@ -36,6 +38,9 @@ def generate(
         seeds: Which seeds: 7, or 0-63, or 1,5,9-12.
         out: Folder for the images; made if missing. Files are named by seed.
         category: Name or number of the class, for class-conditional models. Empty: each seed draws its own.
+        truncation: Less variety, fewer failures: 0.7 draws StyleGAN2's styles towards their mean (0 to 1), 1.5 is the largest number of
+            other models' latents.
+        reject: Keep the seeds whose images the run's discriminator takes for real. Needs the run folder, with its checkpoints.
         grid: Also write all of them as one picture, grid.png.
         device: cpu, cuda, or auto.
         code: Your own .py files that the model names and that may be run.
@@ -47,22 +52,30 @@ def generate(
     from ..runs.model import load
 
     model = load(run, code=code, device=device)
+    asked, chosen = len(wanted), ""
+    if reject:
+        from ..runs.rejection import Rejection
+
+        wanted = Rejection(run, model, classes=category or None, truncation=truncation, code=code).kept(wanted)
+        chosen = f", of {asked} seeds"
+        if not wanted:
+            raise UsageError(f"the discriminator kept none of {asked} seeds; ask for more of them: --seeds 0-{20 * asked}.")
     folder = Path(out).expanduser()
     digits = len(str(max(wanted)))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for at in range(0, len(wanted), 256):  # memory stays bounded for a million seeds
             part = wanted[at : at + 256]
-            for seed, image in zip(part, model.generate(part, category or None), strict=True):
-                image.save(folder / f"seed{seed:0{max(digits, 4)}d}.png", pnginfo=marked(model, seed, category))
+            for seed, image in zip(part, model.generate(part, category or None, truncation=truncation), strict=True):
+                image.save(folder / f"seed{seed:0{max(digits, 4)}d}.png", pnginfo=marked(model, seed, category, truncation))
         if grid:
             if len(wanted) > 1024:
                 raise UsageError("--grid shows at most 1,024 images.")
-            drawn = model.generate(wanted, category or None, output="tensor")
+            drawn = model.generate(wanted, category or None, output="tensor", truncation=truncation)
             save_png(tile(cast("Tensor", drawn)), folder / "grid.png")
     except OSError as error:
         raise StorageError(f"images could not be written to {folder}: {error}.") from error
-    sys.stdout.write(f"{len(wanted)} images in {folder}\n")
+    sys.stdout.write(f"{len(wanted)} images in {folder}{chosen}\n")
     return 0
 
 

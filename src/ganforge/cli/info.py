@@ -34,5 +34,5 @@ def _lines(folder: Folder) -> list[str]:
         *(f"  {key} {value:.4g}" for key, value in last.items() if isinstance(value, float) and "/" in key),
         "  options  " + json.dumps({k: v for k, v in recipe["fields"].items() if k not in ("data", "run")}),
         f"  report   {folder.path / 'report.html'}",
-        f"  next     gan {'generate' if done >= 1 else 'resume'} {folder.path}",
+        f"  next     gan {'resume' if done < 1 else 'apply' if plan.get('columns') else 'generate'} {folder.path}",
     ]

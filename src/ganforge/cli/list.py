@@ -1,4 +1,4 @@
-"""`gan list recipes|data|losses|penalties|networks|runs`."""
+"""`gan list recipes|tasks|data|losses|penalties|networks|runs`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..core.errors import UsageError, nearest
 
-WHAT = ("recipes", "data", "losses", "penalties", "networks", "runs")
+WHAT = ("recipes", "tasks", "data", "losses", "penalties", "networks", "runs")
 
 DATA = {
     "digits": "1,797 handwritten digits, 8x8, grey; comes with the package",
@@ -44,6 +44,8 @@ def _rows(what: str) -> list[tuple[str, str]]:
         return list(DATA.items())
     if what == "runs":
         return [(str(p.parent), "") for p in sorted(Path("runs").glob("*/recipe.json"))]
+    if what == "tasks":
+        return [(name.replace("_", "-"), text) for name, text in _documented(package / "methods" / "tasks.py", "Task")]
     if what == "losses":
         return _documented(package / "losses.py", "_pair")
     if what == "networks":

@@ -1,4 +1,4 @@
-"""`gan train DATA [--recipe NAME] [options]`. Options are the recipe's fields; `--recipe X --help` lists those of X."""
+"""`gan train DATA [--recipe NAME | --task TASK] [options]`. Options are the recipe's fields; `--recipe X --help` lists those of X."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from typing import Any
 from ..core.errors import GanforgeError, UsageError
 from .options import check_names, of_dataclass
 
-USAGE = "gan train DATA [--recipe NAME] [--dry-run] [options]"
+USAGE = "gan train DATA [--recipe NAME | --task TASK] [--dry-run] [options]"
 
 
 def main(arguments: list[str]) -> int:
-    name, arguments = _take(arguments, "--recipe", "auto")
+    asked = any(a.partition("=")[0] == "--task" for a in arguments)
+    name, arguments = _take(arguments, "--recipe", "restore" if asked else "auto")
     dry_run, arguments = "--dry-run" in arguments, [a for a in arguments if a != "--dry-run"]
     helping = any(a in ("-h", "--help") for a in arguments)
     if not helping and (not arguments or arguments[0].startswith("-")):
         raise UsageError(f"say what to train on: {USAGE}. DATA is a folder of images, an archive, or a built-in set (`gan list data`).")
     if helping:
-        sys.stdout.write(f"{USAGE}\n\nDATA is a folder of images, a .zip, .npz, idx, CIFAR or parquet file, or a built-in set.\n\n")
+        sys.stdout.write(f"{USAGE}\n\nDATA is a folder of images, a .zip, .npz, idx, CIFAR or parquet file, or a built-in set.\n")
+        sys.stdout.write("TASK is something to do to photographs, such as denoise: `gan list tasks`. It stands for --recipe restore.\n\n")
     if any(a.split("=")[0] == "--path" for a in arguments):
         raise UsageError(f"DATA comes first and needs no option: {USAGE}")
     data, options = (arguments[0], arguments[1:]) if not arguments[0].startswith("-") else ("DATA", arguments)
@@ -35,12 +37,12 @@ def main(arguments: list[str]) -> int:
 
 def parse(name: str, data: str, options: list[str]) -> Any:
     """The recipe object that a command line describes. Raises UsageError for a wrong option, naming its nearest, and for a wrong value."""
-    from ..data.images import Images
+    from ..core import recipe as recipes_json
     from ..recipes import find
 
     kind = find(name)
     of = f" --recipe {name}" if name != "auto" else ""
-    default = kind(data=Images(path=data))
+    default = recipes_json.on(kind, data)
     return described(kind, default, options, f"gan train {data}{of}", f"gan train DATA{of} --help", ("recipe", "dry-run"))
 
 

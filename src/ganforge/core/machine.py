@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from . import parallel
 from .engine import iterate, seed_step
 from .errors import UsageError
 from .limits import cores
-from .method import ROUND, Method, Progress
+from .method import Method, at, moments
 from .run import Run
 from .train import DTYPES, Data, micro_batches
 
@@ -68,14 +68,20 @@ def layout(method: Method, name: str) -> None:
 
 
 def speed(method: Method, data: Data, run: Run, device: torch.device, seconds: float = 1.0) -> float:
-    """Examples per second over all processes, measured on real steps of a throw-away method."""
+    """Examples per second over all processes, measured on real steps of a throw-away method: of each stage for its share of the run."""
     rank, world = parallel.world()
     batches = data.batches(run.batch, seed=run.seed, start=0, rank=rank, world=world, device=str(device))
-    took, steps = 0.0, -1  # the first step warms up and does not count
+    each = seconds / len(method.stages)
+    return 1 / sum(share / _rate(method, batches, run, device, fraction, each) for fraction, share in method.stages.items())
+
+
+def _rate(method: Method, batches: Iterator[Any], run: Run, device: torch.device, fraction: float, seconds: float) -> float:
+    """The same of steps at this fraction of the budget."""
+    rank, took, steps = parallel.world()[0], 0.0, -1  # the first step warms up and does not count
     while steps < 2 or took < seconds:
         seed_step(run.seed, rank, steps)
         began = time.perf_counter()
-        iterate(method, micro_batches(next(batches), run.accumulate), Progress(steps + 1, 0, 0), autocast=DTYPES[run.precision])
+        iterate(method, micro_batches(next(batches), run.accumulate), at(fraction, steps + 1), autocast=DTYPES[run.precision])
         if device.type == "cuda":
             torch.cuda.synchronize()
         steps += 1
@@ -158,11 +164,11 @@ def _moved(method: Method, batch: Any, precision: str) -> list[torch.Tensor]:
     seed_step(0, 0, 0)
     found, still = [], {player.name for player in method.players}
     with torch.autocast(next(iter(batch.values())).device.type, DTYPES[precision], enabled=precision != "fp32"):
-        for step in range(ROUND):
-            for update in method.step(batch, Progress(step, 0, 1)):
+        for moment, all_stages in moments(method):
+            for update in method.step(batch, moment):
                 grads = torch.autograd.grad(update.loss, update.player.parameters, allow_unused=True)
                 found.append(torch.cat([g.float().flatten() for g in grads if g is not None]))
                 still.discard(update.player.name)
-            if not still:
+            if all_stages and not still:
                 break
     return found

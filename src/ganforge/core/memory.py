@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .ema import Average
 from .engine import iterate, seed_step
-from .method import ROUND, Batch, Method, Progress
+from .method import Batch, Method, moments
 from .run import Run
 
 WORKSPACE = 150_000_000
@@ -60,7 +60,7 @@ def _bytes(tensors: list[Tensor]) -> int:
 
 
 def _kept(method: Method, batch: Batch) -> int:
-    """The most bytes that a step keeps at a time for its ways back, over steps until every player has moved."""
+    """The most bytes that a step keeps at a time for its ways back, over steps of all stages until every player has moved."""
     own = {p.untyped_storage().data_ptr() for p in method.parameters()}
     counts: Counter[int] = Counter()
     now = most = 0
@@ -83,9 +83,9 @@ def _kept(method: Method, batch: Batch) -> int:
     with torch.random.fork_rng(devices=[]), torch.autograd.graph.saved_tensors_hooks(Held, lambda held: held.tensor):
         seed_step(0, 0, 0)
         still = {f"{player.name}/loss" for player in method.players}
-        for step in range(ROUND):
-            still -= iterate(method, [batch], Progress(step, 0, 1)).keys()
-            if not still:
+        for moment, all_stages in moments(method):
+            still -= iterate(method, [batch], moment).keys()
+            if all_stages and not still:
                 break
     return most
 

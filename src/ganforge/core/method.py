@@ -18,6 +18,10 @@ ROUND = 16
 """Steps within which every player has had its turn: critics may move several times before their generator does."""
 
 
+FINE = 10**6
+"""Parts of a budget that fractions are told apart by where there is no budget."""
+
+
 class Progress(NamedTuple):
     """Where training stands. `seen` and `total` count real examples over all processes."""
 
@@ -71,6 +75,9 @@ class Method(nn.Module, ABC):
     """
 
     players: Sequence[Player]
+    stages: Mapping[float, float] = {0.0: 1.0}
+    """Moments that stand for the whole run, as fractions of the budget, and the share of it that each stands for: what a step costs
+    there, all steps of that share cost. More than one where steps differ as a run goes on, be it in who moves or in size."""
 
     @abstractmethod
     def step(self, batch: Batch, now: Progress) -> Iterator[Update]:
@@ -84,3 +91,15 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def exports(self) -> Mapping[str, nn.Module]:
         """Networks a user keeps: averaged (EMA), saved, evaluated and deployed by these names."""
+
+
+def at(fraction: float, step: int = 0) -> Progress:
+    """A moment of a run of no length in particular, at this fraction of its budget: for looks at a method outside a run."""
+    return Progress(step, round(fraction * FINE), FINE)
+
+
+def moments(method: Method) -> Iterator[tuple[Progress, bool]]:
+    """ROUND steps of each stage of a method, in turns, so that all of its players have moved; and whether all stages had one by then."""
+    for turn in range(ROUND * len(method.stages)):
+        step, stage = divmod(turn, len(method.stages))
+        yield at([*method.stages][stage], step), turn + 1 >= len(method.stages)

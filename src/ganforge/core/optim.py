@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
 
 from .errors import UsageError
 from .ref import resolve
 
 
-def optimizer(name: str, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer]:
+def optimizer(name: str, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> partial[torch.optim.Optimizer]:
     """A maker of torch.optim.<name>(parameters, lr[, betas]). `betas` reach the optimisers that have them, others ignore them.
 
     Raises UsageError for a name that torch.optim does not have.

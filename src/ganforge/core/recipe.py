@@ -37,6 +37,11 @@ class Named:
     home: ModuleType
 
 
+def on(cls: type, path: str) -> Any:
+    """A recipe of that class for the data at `path`, all else as it comes; its field `data` says by its type which options those have."""
+    return cls(data=typing.get_type_hints(cls)["data"](path=path))
+
+
 def describe(recipe: Any) -> dict[str, Any]:
     """A plain-JSON description from which `rebuild` makes an equal recipe."""
     fields = {}

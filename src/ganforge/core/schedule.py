@@ -17,6 +17,11 @@ def linear(start: float, end: float) -> Schedule:
     return lambda now: start + (end - start) * now.fraction
 
 
+def held(start: float, end: float, hold: float = 0.5) -> Schedule:
+    """`start` for the fraction `hold` of the planned budget, then a straight line to `end` (CycleGAN, arXiv:1703.10593, app. 7.1)."""
+    return lambda now: start + (end - start) * max(0.0, now.fraction - hold) / (1 - hold)
+
+
 def evenly(now: Progress, times: int) -> bool:
     """True after `times` steps of a run that are spread evenly, its last one among them; after every step of a shorter run."""
     return now.step * times // now.steps != (now.step - 1) * times // now.steps

@@ -11,6 +11,8 @@ FEW = 1000
 
 def advice(report: Mapping[str, Any]) -> list[str]:
     """Sentences that name an option or an action, the weightiest first; none where all is well."""
+    if report.get("fit") == "pieces":  # of photographs of any size, which are not learnt by heart so easily
+        return [*_on_files(report)]
     return [*_on_files(report), *_on_images(report), *_on_classes(report.get("class_counts", {}))]
 
 
@@ -19,9 +21,11 @@ def _on_files(report: Mapping[str, Any]) -> Iterator[str]:
     if n := reasons.get("Git LFS pointer"):
         yield f"{n:,} files are Git LFS pointers: run `git lfs pull` to fetch the pictures"
     if n := reasons.get("too small"):
-        yield f"{n:,} images are too small: a smaller --size takes them, and so does --min-side 1"
+        cure = "smaller pieces take them" if report.get("fit") == "pieces" else "a smaller --size takes them, and so does --min-side 1"
+        yield f"{n:,} images are too small: {cure}"
     if (n := reasons.get("truncated")) and not report.get("salvaged"):
-        yield f"{n:,} files are truncated: copy them again; --salvage takes JPEGs that lack only their end marker"
+        salvage = "; --salvage takes JPEGs that lack only their end marker" * (report.get("fit") != "pieces")
+        yield f"{n:,} files are truncated: copy them again{salvage}"
 
 
 def _on_images(report: Mapping[str, Any]) -> Iterator[str]:

@@ -8,13 +8,15 @@ time grows as n log n; crowded sets may hide a pair, none is ever made up.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
+
+from ganforge.data.source import plain
 
 SIDE = 16
 MOST_BITS = 10
@@ -52,7 +54,7 @@ def compare(pixels: NDArray[np.uint8], mirrored: bool = False) -> Alike:
             exact[i] = seen.setdefault(_digest(image), i)
             if mirrored and (other := seen.get(_digest(np.ascontiguousarray(image[..., ::-1])))) is not None:
                 turned.append((other, i))
-        small[start : start + len(part)] = _shrunk(part, SIDE).round()
+        small[start : start + len(part)] = shrunk(part, SIDE).round()
     first = np.flatnonzero(exact == np.arange(len(exact)))
     near = exact.copy()
     near[first] = first[joined(len(first), _near_pairs(small[first]))]
@@ -63,11 +65,24 @@ def compare(pixels: NDArray[np.uint8], mirrored: bool = False) -> Alike:
     return Alike(exact, near[exact], _outliers(small))
 
 
+def told(found: Alike, names: Sequence[str]) -> dict[str, Any]:
+    """For the report: how many images equal or nearly equal an earlier one, which (up to 100), and which are unlike all others."""
+    own = np.arange(len(found.exact))
+    copies, others = own[found.exact != own], own[(found.near != own) & (found.exact == own)]
+    return {
+        "duplicates": len(copies),
+        "near_duplicates": len(others),
+        "alike": [[plain(names[found.near[i]]), plain(names[i])] for i in [*copies[:50], *others[:50]]],
+        "outliers": [plain(names[i]) for i in found.outliers],
+    }
+
+
 def _digest(image: NDArray[np.uint8]) -> bytes:
     return hashlib.blake2b(image.data, digest_size=16).digest()
 
 
-def _shrunk(part: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+def shrunk(part: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+    """(n, c, h, w) -> (n, c, side, side): means of equal parts."""
     return F.adaptive_avg_pool2d(torch.from_numpy(part).float(), side).numpy()
 
 

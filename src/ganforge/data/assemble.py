@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -21,10 +20,11 @@ from ganforge.data.decode import Look
 from ganforge.data.develop import Developed, develop
 from ganforge.data.imageset import ImageSet
 from ganforge.data.layout import arrange
-from ganforge.data.source import Arrays, Files, Skip, digest, mark_of, plain
+from ganforge.data.source import Arrays, Files, Skip, digest, mark_of, skips
 
 if TYPE_CHECKING:
     from ganforge.data.images import Images
+    from ganforge.data.photos import PhotoOptions
 
 CACHE_FROM = 2000
 """Sources with more files than this are decoded once and kept in the cache."""
@@ -38,7 +38,7 @@ def from_files(options: Images, source: Files, cache: Path) -> ImageSet:
     made = _developed(files, look, options.size == "auto", look.channels == 3 and options.colour == "auto", every, cache)
     skipped = files.skipped + made.skipped
     report: dict[str, Any] = {"path": options.path, "kind": files.kind, "files": total, "usable": len(set(made.kept.tolist()))}
-    report |= _skips(skipped) | made.facts
+    report |= skips(skipped) | made.facts
     held = None
     if files.test and len(files.test.names) > 1:
         try:
@@ -60,12 +60,12 @@ def from_arrays(options: Images, source: Arrays, cache: Path) -> ImageSet:
         raise UsageError(f"labels = {options.labels} is for folders and zips; {options.path} brings its own. Use auto or none.")
     look, facts = _array_look(options, source)
     report: dict[str, Any] = {"path": options.path, "kind": source.kind, "files": len(source.x), "usable": len(source.x)}
-    report |= _skips([]) | facts
+    report |= skips([]) | facts
     x, y, names, held = source.x, None, source.classes, None
     if options.labels == "auto" and source.y is not None:
         x, y, names = _classed(source, names)
         if len(x) < len(source.x):
-            report |= {"usable": len(x)} | _skips(
+            report |= {"usable": len(x)} | skips(
                 [Skip(f"image {i}", "no label: its class is negative") for i in np.flatnonzero(source.y < 0)]
             )
     if source.test is not None:
@@ -76,7 +76,7 @@ def from_arrays(options: Images, source: Arrays, cache: Path) -> ImageSet:
             held = _held_out(_redrawn(test_x, look, cache), test_y, None, names)
     pixels = _redrawn(x, look, cache)
     if source.kind not in builtin.NAMES:
-        report |= _alike(pixels, [f"image {i}" for i in range(len(pixels))])
+        report |= alike.told(alike.compare(pixels), [f"image {i}" for i in range(len(pixels))])
     marks = np.array([mark_of(np.ascontiguousarray(one).data) for one in x] if options.hold_out else [0] * len(x), np.uint64)
     return _finish(options, _Found(pixels, y, marks, np.arange(len(x))), names, report, source.notes, source.flip, held, cache)
 
@@ -95,7 +95,7 @@ def _developed(files: Files, look: Look, auto_size: bool, auto_colour: bool, eve
     found = store.recall(cache, key) if large else None
     if found is None:
         found = develop(files, look, auto_size, auto_colour, lambda shape: store.Block(shape, cache), every)
-        found.facts |= _alike(found.pixels, [files.names[i] for i in found.kept])
+        found.facts |= alike.told(alike.compare(found.pixels), [files.names[i] for i in found.kept])
         if large or found.file:
             store.remember(cache, key, found)
     return found
@@ -170,19 +170,6 @@ def _held_out(
     return ImageSet(torch.from_numpy(pixels), None if y is None else torch.from_numpy(y), names if y is not None else ())
 
 
-def _alike(pixels: NDArray[np.uint8], names: Sequence[str]) -> dict[str, Any]:
-    """For the report: how many images equal or nearly equal an earlier one, which (up to 100), and which are unlike all others."""
-    found = alike.compare(pixels)
-    own = np.arange(len(pixels))
-    copies, others = own[found.exact != own], own[(found.near != own) & (found.exact == own)]
-    return {
-        "duplicates": len(copies),
-        "near_duplicates": len(others),
-        "alike": [[plain(names[found.near[i]]), plain(names[i])] for i in [*copies[:50], *others[:50]]],
-        "outliers": [plain(names[i]) for i in found.outliers],
-    }
-
-
 @dataclass(frozen=True)
 class _Found:
     """Images (n, c, h, w), their classes (n,) if any, a number made of the content of each, and the number of the file it is from."""
@@ -230,11 +217,11 @@ def _split(
     return found.only(rows, cache), _held_out(test.pixels, test.y, None, names)
 
 
-def _skips(skipped: Sequence[Skip]) -> dict[str, Any]:
-    return {
-        "skipped": [{"file": plain(s.file), "reason": s.reason} for s in skipped],
-        "reasons": dict(Counter(s.kind for s in skipped).most_common()),
-    }
+def check_strict(options: Images | PhotoOptions, report: dict[str, Any]) -> None:
+    """Raise DataError where files were skipped and the options allow none."""
+    if options.strict and report["skipped"]:
+        told = "".join(f"\n  {s['file']}: {s['reason']}" for s in report["skipped"][:20])
+        raise DataError(f"{len(report['skipped']):,} files of {options.path} cannot be used, and strict allows none:{told}")
 
 
 def _finish(
@@ -248,9 +235,7 @@ def _finish(
     cache: Path,
 ) -> ImageSet:
     """Checks that need the pixels, the last decisions, and the report of all of it."""
-    if options.strict and report["skipped"]:
-        told = "".join(f"\n  {s['file']}: {s['reason']}" for s in report["skipped"][:20])
-        raise DataError(f"{len(report['skipped']):,} files of {options.path} cannot be used, and strict allows none:{told}")
+    check_strict(options, report)
     if options.dedup != "no":
         found = _without_copies(options, found, report, cache)
     pixels = found.pixels

@@ -29,6 +29,8 @@ def weight(head: Probe, size: int, look: Look) -> int:
 
 def _halvings(head: Probe, look: Look) -> int:
     """How often, up to three times, a JPEG is halved while it is decoded: as long as it keeps twice the wanted size."""
+    if look.fit == "whole":
+        return 0
     side = 2 * max(look.width, look.height)
     return sum(min(head.width, head.height) >= side << times for times in (1, 2, 3))
 

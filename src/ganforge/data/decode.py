@@ -38,7 +38,7 @@ class Look:
     channels: int
     """1 (grey), 3 (RGB) or 4 (RGB and alpha)."""
     fit: str = "crop"
-    """crop, pad or squash."""
+    """crop, pad or squash; halves squashes the left and the right half each into its half; whole keeps the size that a file has."""
     alpha: str = "white"
     """Colour behind transparency and beside padded images."""
     min_side: int = 0
@@ -60,7 +60,7 @@ def pictures(stream: BinaryIO, look: Look, frames: int = 1) -> Iterator[Picture]
             raise Unusable(f"too small: {image.width}x{image.height}, needs {least} on the short side")
         if image.format == "PNG":
             sound(body)
-        if image.format == "JPEG":  # decode at a half, a quarter or an eighth where that is still twice the wanted size
+        if image.format == "JPEG" and look.fit != "whole":  # decode at a half or less where that is still twice the wanted size
             image.draft(None, (2 * max(look.width, look.height),) * 2)
         mark = mark_of(body)
         with image:
@@ -138,8 +138,13 @@ def eight_bits(deep: NDArray[np.generic], window: tuple[float, float] | None = N
 def fitted(image: Image.Image, look: Look) -> Image.Image:
     """Resize to the look's size with Lanczos; an image that has it already is untouched."""
     size, (w, h) = (look.width, look.height), image.size
-    if (w, h) == size:
+    if (w, h) == size or look.fit == "whole":
         return image
+    if look.fit == "halves":
+        middle, both = look.width // 2, Image.new(image.mode, size)
+        for left, cut in ((0, (0, 0, w // 2, h)), (middle, (w - w // 2, 0, w, h))):  # cut first: no pixel crosses the middle
+            both.paste(image.crop(cut).resize((middle, look.height), Image.Resampling.LANCZOS, reducing_gap=3.0), (left, 0))
+        return both
     if look.fit == "pad":
         ground = (0, 0, 0, 0) if image.mode == "RGBA" else look.alpha
         return ImageOps.pad(image, size, Image.Resampling.LANCZOS, color=ground)

@@ -6,6 +6,7 @@ from typing import Any
 
 from ganforge.data.advice import advice
 from ganforge.data.imageset import ImageSet
+from ganforge.data.pieces import PhotoSet
 
 MODES = {
     "L": "grey",
@@ -22,31 +23,42 @@ KINDS = {
     "not an image": "not images",
     "empty": "empty",
     "no label": "without a label",
+    "no partner": "without a partner",
+    "sizes do not match": "of sizes that do not match",
     "unreadable": "unreadable",
     "Git LFS pointer": "Git LFS pointers (run `git lfs pull`)",
 }
 
 
-def summary(image_set: ImageSet) -> list[str]:
+def summary(image_set: ImageSet | PhotoSet) -> list[str]:
     """Lines on an image set: files, those skipped, colours, classes, size and why, variation, memory, notes and advice."""
     told = image_set.report
     lines = [_files(image_set), *_skipped(told)]
     met = _met(image_set)
     lines += [met] if met else []
-    if image_set.labels is not None:
-        lines.append(_classes(image_set))
-    c, h, w = image_set.images.shape[1:]
-    fit = f" · other aspect ratios: {told['fit']}" if told.get("sizes", {}).get("different", 1) > 1 else ""
-    lines.append(f"{told.get('size_why', f'{w}x{h}')}{fit}")
-    lines.append(f"{told.get('colour_why', '')} · {_varied(image_set)}".removeprefix(" · "))
-    where = "in memory" if told.get("in_memory", True) else "on disk, mapped"
-    held = f" · held out {len(image_set.held_out):,}" if image_set.held_out else ""
-    lines.append(f"{len(image_set):,} images of {c}x{h}x{w}, {image_set.images.numel() / 1e6:,.1f} MB {where}{held}")
+    if isinstance(image_set, PhotoSet):
+        lines += told.get("form", [])
+    else:
+        lines += [_classes(image_set)] if image_set.labels is not None else []
+        lines += _form(image_set)
     lines += [f"note: {n}" for n in told.get("notes", [])]
     return lines + [f"advice: {a}" for a in advice(told)]
 
 
-def full(image_set: ImageSet) -> dict[str, Any]:
+def _form(image_set: ImageSet) -> list[str]:
+    """Size and why, colour, variation, memory and the held-out part."""
+    told, (c, h, w) = image_set.report, image_set.images.shape[1:]
+    fit = f" · other aspect ratios: {told['fit']}" if told.get("sizes", {}).get("different", 1) > 1 else ""
+    where = "in memory" if told.get("in_memory", True) else "on disk, mapped"
+    held = f" · held out {len(image_set.held_out):,}" if image_set.held_out else ""
+    return [
+        f"{told.get('size_why', f'{w}x{h}')}{fit}",
+        f"{told.get('colour_why', '')} · {_varied(image_set)}".removeprefix(" · "),
+        f"{len(image_set):,} images of {c}x{h}x{w}, {image_set.images.numel() / 1e6:,.1f} MB {where}{held}",
+    ]
+
+
+def full(image_set: ImageSet | PhotoSet) -> dict[str, Any]:
     """The report with the summary and the fingerprints: the content of data_report.json."""
     held = {"held_out_fingerprint": image_set.held_out.fingerprint} if image_set.held_out else {}
     return {**image_set.report, "summary": summary(image_set), "fingerprint": image_set.fingerprint, **held}
@@ -59,12 +71,14 @@ def _skipped(told: dict[str, Any]) -> list[str]:
     return lines + [f"... and {len(every) - NAMED:,} more"] * (len(every) > NAMED)
 
 
-def _files(image_set: ImageSet) -> str:
+def _files(image_set: ImageSet | PhotoSet) -> str:
     told = image_set.report
     unit = "files" if told.get("kind") in ("folder", "zip") else "images"
     text = f"{told.get('files', len(image_set)):,} {unit} · {told.get('usable', len(image_set)):,} usable"
     counted = told.get("kind") in ("folder", "zip", "parquet") or "hold_out" in told
     held = len(image_set.held_out) if image_set.held_out and counted else 0
+    if "what" in told:  # pairs and two sets: not one file each
+        text, held = f"{text} {told['what']}", told["held_out"]
     if held:
         text += f" · {held:,} held out"
     skipped = len(told.get("skipped", []))
@@ -74,7 +88,7 @@ def _files(image_set: ImageSet) -> str:
     return text
 
 
-def _met(image_set: ImageSet) -> str:
+def _met(image_set: ImageSet | PhotoSet) -> str:
     told = image_set.report
     modes = told.get("modes", {})
     parts = []

@@ -59,18 +59,18 @@ def develop(
     `block` makes room for the pixels. `all_frames` makes an image of every frame of an animation. Raises DataError where fewer than
     two images are usable, or more than 1 % of the files went away meanwhile.
     """
-    with _quiet_bombs():
-        probes, skipped = _headers(files, all_frames)
+    with quiet_bombs():
+        probes, skipped = headers(files, all_frames)
         good = [i for i, p in enumerate(probes) if p]
         known = [p for p in probes if p]
-        _enough(files, len(good), skipped)
+        enough(files, len(good), skipped)
         look, facts, undecided = _decide(look, known, auto_size, auto_colour)
         first = np.cumsum([0, *(p.frames for p in known)])
         room = block((int(first[-1]), look.channels, look.height, look.width))
         try:
-            met, more = _decode(files, good, known, first, look, room.array)
+            met, more = decode(files, good, known, first, look, room.array)
             skipped += more
-            _enough(files, sum(m is not None for m in met), skipped)
+            enough(files, sum(m is not None for m in met), skipped)
             done = np.repeat([m is not None for m in met], np.diff(first))
             pixels = room.keep(done)
             if undecided and grey_by_pixels(pixels):
@@ -81,16 +81,17 @@ def develop(
             raise
     kept = np.repeat(np.array(good, np.int64), np.diff(first))[done]
     names = [files.names[i] for i in good]
-    facts |= _measures([p for p, m in zip(known, met, strict=True) if m])
-    facts |= _met([(n, p, m) for n, p, m in zip(names, known, met, strict=True) if m])
+    facts |= measures([p for p, m in zip(known, met, strict=True) if m])
+    facts |= what_was_met([(n, p, m) for n, p, m in zip(names, known, met, strict=True) if m])
     marks = np.repeat(np.array([m.mark if m else 0 for m in met], np.uint64), np.diff(first))[done]
     return Developed(pixels, kept, marks, look, skipped, facts, room.path)
 
 
-def _headers(files: Files, all_frames: bool) -> tuple[list[Probe | None], list[Skip]]:
+def headers(files: Files, all_frames: bool = False) -> tuple[list[Probe | None], list[Skip]]:
+    """What the header of every file says, None where it is not to be used, and those skipped."""
     skipped: list[Skip] = []
     probes: list[Probe | None] = []
-    for i, (found, reason) in enumerate(_each(files, range(len(files.names)), lambda _, s: probe(s, all_frames), "looked at")):
+    for i, (found, reason) in enumerate(each(files, range(len(files.names)), lambda _, s: probe(s, all_frames), "looked at")):
         probes.append(found)
         if found is None:
             skipped.append(Skip(files.names[i], reason))
@@ -109,8 +110,13 @@ def _decide(look: Look, known: Sequence[Probe], auto_size: bool, auto_colour: bo
     return replace(look, channels=1 if grey else 3), facts, not grey
 
 
-def _decode(
-    files: Files, good: Sequence[int], heads: Sequence[Probe], first: NDArray[np.int64], look: Look, out: NDArray[np.uint8]
+def decode(
+    files: Files,
+    good: Sequence[int],
+    heads: Sequence[Probe],
+    first: NDArray[np.int64],
+    look: Look,
+    out: NDArray[np.uint8] | Sequence[NDArray[np.uint8]],
 ) -> tuple[list[Picture | None], list[Skip]]:
     """Frames of file good[k] into out[first[k] : first[k + 1]]; what was met in its first one, None where it cannot be used."""
     skipped: list[Skip] = []
@@ -121,19 +127,19 @@ def _decode(
         seen = None
         with budget.hold(weight(heads[place], files.sizes[good[place]], look)):
             for row, got in enumerate(pictures(stream, look, int(first[place + 1] - first[place])), int(first[place])):
-                out[row] = got.pixels
+                out[row][...] = got.pixels
                 seen = seen or got._replace(pixels=out[row])
         assert seen
         return seen
 
-    for place, (found, reason) in enumerate(_each(files, good, into, "decoded")):
+    for place, (found, reason) in enumerate(each(files, good, into, "decoded")):
         met.append(found)
         if found is None:
             skipped.append(Skip(files.names[good[place]], reason))
     return met, skipped
 
 
-def _each(files: Files, which: Sequence[int], work: Callable[[int, BinaryIO], T], verb: str) -> Iterator[tuple[T | None, str]]:
+def each(files: Files, which: Sequence[int], work: Callable[[int, BinaryIO], T], verb: str) -> Iterator[tuple[T | None, str]]:
     """work(place, stream) for every file, in order, on all processors; None and the reason where it cannot be used."""
 
     def chunk(start: int) -> list[tuple[T | None, str]]:
@@ -166,19 +172,21 @@ def _each(files: Files, which: Sequence[int], work: Callable[[int, BinaryIO], T]
         pool.shutdown(cancel_futures=True)
 
 
-def _enough(files: Files, usable: int, skipped: Sequence[Skip]) -> None:
+def enough(files: Files, usable: int, skipped: Sequence[Skip], least: int = 2) -> None:
+    """Raise DataError where fewer than `least` files can be used, or more than 1 % went away meanwhile."""
     gone = [s.file for s in skipped if s.reason == GONE]
     if len(gone) > max(1, len(files.names) // 100):
         raise DataError(f"{len(gone):,} of {len(files.names):,} files went away while they were read, such as {plain(gone[0])}.")
-    if usable >= 2:
+    if usable >= least:
         return
     every = [*files.skipped, *skipped]
     told = ", ".join(f"{n:,} {kind}" for kind, n in Counter(s.kind for s in every).most_common(4)) or "no others seen"
     first = "".join(f"\n  {plain(s.file)}: {s.reason}" for s in every[:5])
-    raise DataError(f"{usable} of {len(files.names):,} files can be used as images, at least 2 are needed ({told}).{first}")
+    need = "at least 1 is needed" if least == 1 else f"at least {least} are needed"
+    raise DataError(f"{usable} of {len(files.names):,} files can be used as images, {need} ({told}).{first}")
 
 
-def _met(used: Sequence[tuple[str, Probe, Picture]]) -> dict[str, Any]:
+def what_was_met(used: Sequence[tuple[str, Probe, Picture]]) -> dict[str, Any]:
     """What was met in the files that are used: counts, and names where the user may want to look."""
     deep = [m.deep for _, _, m in used if m.deep]
     kinds = [(Path(n).suffix.lower(), p.kind.replace("MPO", "JPEG")) for n, p, _ in used if ".parquet#" not in n]
@@ -192,7 +200,8 @@ def _met(used: Sequence[tuple[str, Probe, Picture]]) -> dict[str, Any]:
     }
 
 
-def _measures(known: Sequence[Probe]) -> dict[str, Any]:
+def measures(known: Sequence[Probe]) -> dict[str, Any]:
+    """For the report: modes and sides of the files that are used."""
     shorts, longs = [min(p.width, p.height) for p in known], [max(p.width, p.height) for p in known]
     return {
         "modes": dict(Counter(p.mode for p in known).most_common()),
@@ -207,7 +216,7 @@ def _measures(known: Sequence[Probe]) -> dict[str, Any]:
 
 
 @contextmanager
-def _quiet_bombs() -> Iterator[None]:
+def quiet_bombs() -> Iterator[None]:
     """Pillow's warning on large headers is not wanted: such files are refused with a reason of our own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)

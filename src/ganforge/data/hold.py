@@ -30,3 +30,22 @@ def held(marks: NDArray[np.uint64], alike: NDArray[np.int64], share: float, y: N
         emptied = np.setdiff1d(y, y[~out])
         out &= ~np.isin(group, group[np.isin(y, emptied)])
     return out
+
+
+def some(marks: NDArray[np.uint64], alike: NDArray[np.int64], share: float, y: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
+    """As `held`, for few images of the kinds y (n,), or of one: at least one group of each kind is held out, and at least one is not.
+
+    Where the draw takes none, the group of the lowest mark goes; where it takes all, that of the highest stays. Of a kind that is a
+    single group nothing is held out.
+    """
+    out = held(marks, alike, share)
+    group = joined(len(marks), enumerate(alike.tolist()))
+    kinds = [np.arange(len(marks))] if y is None else [np.flatnonzero(y == kind) for kind in np.unique(y)]
+    for rows in kinds:
+        if out[rows].all():
+            out &= group != group[rows[np.argmax(marks[rows])]]
+    for rows in kinds:
+        taken = out | (group == group[rows[np.argmin(marks[rows])]])
+        if share and not out[rows].any() and not any(taken[others].all() for others in kinds):
+            out = taken
+    return out

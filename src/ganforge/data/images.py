@@ -120,20 +120,11 @@ class Images:
 
     def _source(self, cache: Path) -> Files | Arrays:
         from ganforge.data import builtin
-        from ganforge.data.read import read
+        from ganforge.data.read import absent, read
 
         path = Path(self.path).expanduser()
         if path.exists():
             return read(path)
         if self.path in builtin.NAMES:
             return builtin.load(self.path, cache)
-        if path.is_symlink():
-            raise UsageError(f"{path} is a link that leads nowhere (to {os.readlink(path)}).")
-        if "/" in self.path or os.sep in self.path or path.suffix:
-            seen = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-            hint = nearest(path.name, seen) if seen else f" The folder {path.parent} does not exist either." * (not path.parent.exists())
-            raise UsageError(f"{path} does not exist.{hint}")
-        raise UsageError(
-            f"'{self.path}' is no file or folder here, and no built-in set.{nearest(self.path, builtin.NAMES)} "
-            f"Built in: {', '.join(builtin.NAMES)}."
-        )
+        raise absent(path, self.path, builtin.NAMES)

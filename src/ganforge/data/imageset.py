@@ -71,11 +71,7 @@ class ImageSet:
         With `balance` the row goes round the classes instead: see `BalancedOrder`.
         Raises UsageError where size, start, rank and world do not fit together.
         """
-        if size < 1 or size % world:
-            raise UsageError(f"the batch must divide over {world} processes; got {size}. Nearest: {max(1, round(size / world)) * world}.")
-        if start < 0 or not 0 <= rank < world:
-            raise UsageError(f"start must be at least 0 and rank from 0 to {world - 1}; got start {start} and rank {rank}.")
-        return self._stream(size, seed, start, slice(rank * (size // world), (rank + 1) * (size // world)), torch.device(device))
+        return self._stream(size, seed, start, part_of(size, start, rank, world), torch.device(device))
 
     def _stream(self, size: int, seed: int, start: int, mine: slice, device: torch.device) -> Iterator[dict[str, Tensor]]:
         order = BalancedOrder(self.labels, seed) if self.balance and self.labels is not None else Order(len(self.images), seed)
@@ -85,11 +81,11 @@ class ImageSet:
         while True:
             rows = order.positions(step * size + mine.start, mine.stop - mine.start)
             flips, shifts = variation(size, seed, step, self.flip, self.crop)
-            x = _sent(images[_sent(rows, images.device)], device)
-            x = varied(x, None if flips is None else _sent(flips[mine], device), None if shifts is None else _sent(shifts[mine], device))
+            x = sent(images[sent(rows, images.device)], device)
+            x = varied(x, None if flips is None else sent(flips[mine], device), None if shifts is None else sent(shifts[mine], device))
             batch = {"x": x.float().div_(127.5).sub_(1)}
             if labels is not None:
-                batch["y"] = labels[_sent(rows, device)]
+                batch["y"] = labels[sent(rows, device)]
             yield batch | next(held, {})
             step += 1
 
@@ -109,11 +105,20 @@ class ImageSet:
         return self._near[device]
 
 
-class Order:
-    """An endless row of permutations of n examples, one an epoch, each a function of (seed, epoch) alone."""
+def part_of(size: int, start: int, rank: int, world: int) -> slice:
+    """The rows of a batch of `size` over all processes that are this one's. Raises UsageError where these do not fit together."""
+    if size < 1 or size % world:
+        raise UsageError(f"the batch must divide over {world} processes; got {size}. Nearest: {max(1, round(size / world)) * world}.")
+    if start < 0 or not 0 <= rank < world:
+        raise UsageError(f"start must be at least 0 and rank from 0 to {world - 1}; got start {start} and rank {rank}.")
+    return slice(rank * (size // world), (rank + 1) * (size // world))
 
-    def __init__(self, n: int, seed: int) -> None:
-        self.n, self.seed = n, seed
+
+class Order:
+    """An endless row of permutations of n examples, one an epoch, each a function of (seed, epoch, purpose) alone."""
+
+    def __init__(self, n: int, seed: int, purpose: str = "order") -> None:
+        self.n, self.seed, self.purpose = n, seed, purpose
         self.known: dict[int, Tensor] = {}
 
     def positions(self, first: int, count: int) -> Tensor:
@@ -130,7 +135,7 @@ class Order:
         """The permutation (n,) of one epoch; the latest few are kept."""
         if number not in self.known:
             self.known = {k: v for k, v in self.known.items() if k == number - 1}
-            self.known[number] = torch.randperm(self.n, generator=generator(self.seed, "order", number))
+            self.known[number] = torch.randperm(self.n, generator=generator(self.seed, self.purpose, number))
         return self.known[number]
 
 
@@ -189,7 +194,7 @@ def _reflected(index: Tensor, side: int) -> Tensor:
     return torch.where(index >= side, 2 * (side - 1) - index, index)
 
 
-def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
     """The tensor on the device. To a GPU it goes from pinned memory, so that nothing waits for its arrival."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)

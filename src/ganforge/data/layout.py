@@ -61,7 +61,7 @@ def _numbered(files: Files) -> Files:
 
 def _sheet(files: Files, labels: str, drop: bool) -> tuple[dict[str, str] | None, str] | None:
     refused = [s.file for s in files.skipped]
-    prefix = _common([n for n in files.names if n.lower().endswith(USUAL)] or files.names)
+    prefix = common([n for n in files.names if n.lower().endswith(USUAL)] or files.names)
     if labels == "auto":
         own = {p: p.rpartition("/")[0] for p in files.sheets}
         near = [p for p, folder in own.items() if not folder or f"{prefix}/".startswith(f"{folder}/")]
@@ -83,7 +83,7 @@ def _sheet(files: Files, labels: str, drop: bool) -> tuple[dict[str, str] | None
 def _parts(files: Files) -> tuple[Files, Files | None]:
     """Train and held-out files where the top folders are called train and test (or val)."""
     pictures = [n for n in files.names if n.lower().endswith(USUAL)] or files.names
-    prefix = _common(pictures)
+    prefix = common(pictures)
     tops = {t for n in pictures if (t := _top(n, prefix)) is not None}
     kinds = {t.lower() for t in tops}
     if any(_top(n, prefix) is None for n in pictures) or not kinds & TRAIN or not kinds <= TRAIN | TEST | VAL or len(kinds) < 2:
@@ -100,7 +100,7 @@ def _parts(files: Files) -> tuple[Files, Files | None]:
 def _by_folder(train: Files, test: Files | None, must: bool, drop: bool) -> None:
     """Classes from the top folders, if there are at least two and no image lies outside them, or those are left out (must and drop)."""
     pictures = [n for n in train.names if n.lower().endswith(USUAL)] or train.names
-    prefix = _common(pictures)
+    prefix = common(pictures)
     tops = Counter(_top(n, prefix) for n in pictures)
     beside = tops.pop(None, 0)
     if len(tops) < 2 or beside and not (must and drop):
@@ -144,7 +144,7 @@ def _keep(part: Files, y: NDArray[np.int64]) -> None:
     part.labels = y[y >= 0]
 
 
-def _common(names: Sequence[str]) -> str:
+def common(names: Sequence[str]) -> str:
     """The folder that all the files have in common."""
     folders = [n.split("/")[:-1] for n in names]
     low, high = min(folders, default=[]), max(folders, default=[])

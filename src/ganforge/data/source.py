@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +92,14 @@ def plain(name: str | Path) -> str:
     """A file name that is safe in a log: undecodable bytes, control and direction characters are escaped."""
     text = str(name).encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def skips(skipped: Sequence[Skip]) -> dict[str, Any]:
+    """For the report: the files that are not used, by name with the reason, and how many for each kind of reason."""
+    return {
+        "skipped": [{"file": plain(s.file), "reason": s.reason} for s in skipped],
+        "reasons": dict(Counter(s.kind for s in skipped).most_common()),
+    }
 
 
 def hidden(path: str) -> bool:

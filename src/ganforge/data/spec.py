@@ -19,3 +19,5 @@ class DataSpec:
     """Number of training examples; 0 where it is unlimited."""
     device: str = "cpu"
     """Where the method's networks and latents live."""
+    given: tuple[int, ...] = ()
+    """Shape of one example `given`, what `x` is to be made of: (c, h, w) for images in [-1, 1]; () where the data brings none."""

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,22 +83,27 @@ class Block:
 
 
 def remember(cache: Path, key: str, made: Developed) -> None:
-    """Put a decoded set into the cache. A full or read-only disk is only logged: the set itself is in hand."""
+    """Put a decoded set into the cache."""
+    meta = {
+        "look": asdict(made.look),
+        "count": len(made.pixels),
+        "kept": made.kept.tolist(),
+        "marks": made.marks.tolist(),
+        "skipped": made.skipped,
+        "facts": made.facts,
+    }
+    put(cache, key, made.pixels, made.file, meta)
+
+
+def put(cache: Path, key: str, pixels: NDArray[np.uint8], file: Path | None, meta: dict[str, Any]) -> None:
+    """Keep bytes, which may lie in a file that is moved, and JSON. A full or read-only disk is only logged: the set itself is in hand."""
     path = _paths(cache, key)
     try:
         folder = _folder(cache)
-        if made.file:
-            os.replace(made.file, path[0])
+        if file:
+            os.replace(file, path[0])
         else:
-            _write(path[0], lambda part: np.save(part, made.pixels))
-        meta = {
-            "look": asdict(made.look),
-            "count": len(made.pixels),
-            "kept": made.kept.tolist(),
-            "marks": made.marks.tolist(),
-            "skipped": made.skipped,
-            "facts": made.facts,
-        }
+            _write(path[0], lambda part: np.save(part, pixels))
         _write(path[1], lambda part: part.write_text(json.dumps(meta)))
         for old in sorted(folder.glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True)[MOST_KEPT:]:
             old.unlink(missing_ok=True)
@@ -109,23 +114,31 @@ def remember(cache: Path, key: str, made: Developed) -> None:
     except (OSError, StorageError) as error:
         log.warning("decoded images could not be cached, so the next start decodes again: %s", error)
     finally:
-        if made.file:  # where it could not be moved
-            made.file.unlink(missing_ok=True)
+        if file:  # where it could not be moved
+            file.unlink(missing_ok=True)
+
+
+def stored(cache: Path, key: str) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    """What `put` kept: the bytes, mapped, and the JSON. Raises OSError, ValueError or EOFError where it is not there, or not whole."""
+    pixels_path, meta_path = _paths(cache, key)
+    meta = json.loads(meta_path.read_text())
+    mapped = np.load(pixels_path, mmap_mode="c", allow_pickle=False)
+    if mapped.dtype != np.uint8 or not isinstance(meta, dict):
+        raise ValueError(f"{pixels_path} was not written by this program")
+    os.utime(meta_path)
+    return mapped, meta
 
 
 def recall(cache: Path, key: str) -> Developed | None:
     """The decoded set of this key, if the cache has it whole."""
     from ganforge.data.develop import Developed
 
-    pixels_path, meta_path = _paths(cache, key)
     try:
-        meta = json.loads(meta_path.read_text())
+        mapped, meta = stored(cache, key)
         look, count = Look(**meta["look"]), int(meta["count"])
-        mapped = np.load(pixels_path, mmap_mode="c", allow_pickle=False)
-        if len(mapped) < count or mapped.shape[2:] != (look.height, look.width) or mapped.dtype != np.uint8:
+        if len(mapped) < count or mapped.shape[2:] != (look.height, look.width):
             return None
         pixels = mapped[:count, : look.channels]
-        os.utime(meta_path)
         whole = np.array(pixels) if fits(pixels.shape) else pixels
         skipped = [Skip(str(file), str(reason)) for file, reason in meta["skipped"]]
         kept, marks = np.array(meta["kept"], np.int64), np.array(meta["marks"], np.uint64)

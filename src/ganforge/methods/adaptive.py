@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..core.method import Batch, Player, Progress, Update
 from ..core.schedule import cosine
 from ..networks.augment import MOST, Adaptive
-from .two_player import TwoPlayer
+from .two_player import Aside, TwoPlayer
 
 EVERY = 4
 """Steps between looks at the discriminator (ADA, app. B)."""
@@ -44,8 +44,8 @@ class AdaptiveTwoPlayer(TwoPlayer):
         self.s = Player("strength", [augment.strength], mover, _bounded, _pace)
         self.players = [*self.players, self.s]
 
-    def step(self, batch: Batch, now: Progress) -> Iterator[Update]:
-        for update in super().step(batch, now):
+    def step(self, batch: Batch, now: Progress, aside: Aside | None = None) -> Iterator[Update]:
+        for update in super().step(batch, now, aside):
             due = update.player is self.d and now.step % EVERY == 0
             excess = self._excess(update.log, batch) if due else None  # of the very discriminator that the log is of
             yield update
@@ -71,11 +71,11 @@ class RampedTwoPlayer(TwoPlayer):
         super().__init__(*networks, augment=augment, **options)
         augment.requires_grad_(False)
 
-    def step(self, batch: Batch, now: Progress) -> Iterator[Update]:
+    def step(self, batch: Batch, now: Progress, aside: Aside | None = None) -> Iterator[Update]:
         p = cosine(0.0, RAMP)(now)
         self.augment.strength[0].fill_(p)
-        for update in super().step(batch, now):
-            yield update._replace(log={**update.log, "strength/p": update.loss.new_tensor(p)}) if update.player is self.d else update
+        for update in super().step(batch, now, aside):
+            yield update._replace(log={**update.log, "strength/p": update.loss.new_full((), p)}) if update.player is self.d else update
 
 
 def _bounded(strength: nn.Module) -> None:

@@ -22,9 +22,10 @@ class _AutoEncoding(Method):
         self,
         generator: nn.Module,
         discriminator: AutoEncoder,
+        *,
         latent: Callable[[int], Tensor],
         optimizer: Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer],
-        schedule: Callable[[Progress], Mapping[str, Any]] | None,
+        schedule: Callable[[Progress], Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__()
         self.generator, self.discriminator, self.latent = generator, discriminator, latent
@@ -46,18 +47,8 @@ class EBGAN(_AutoEncoding):
     pull_away: weight of the term that keeps the codes of fakes apart (sec. 2.4); 0: none.
     """
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: AutoEncoder,
-        *,
-        latent: Callable[[int], Tensor],
-        optimizer: Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer],
-        schedule: Callable[[Progress], Mapping[str, Any]] | None = None,
-        margin: float = 1.0,
-        pull_away: float = 0.1,
-    ) -> None:
-        super().__init__(generator, discriminator, latent, optimizer, schedule)
+    def __init__(self, *networks: Any, margin: float = 1.0, pull_away: float = 0.1, **options: Any) -> None:
+        super().__init__(*networks, **options)
         self.margin, self.pull_away = margin, pull_away
 
     def step(self, batch: Batch, now: Progress) -> Iterator[Update]:
@@ -76,38 +67,42 @@ class EBGAN(_AutoEncoding):
 class BEGAN(_AutoEncoding):
     """The errors of fakes are held at `diversity` times those of real examples (Berthelot et al., 2017, arXiv:1703.10717, sec. 3.4).
 
-    gain: the paper's lambda_k, how fast `k`, the weight of fakes in the discriminator's loss, follows.
+    gain: the paper's lambda_k, how fast k, the weight of fakes in the discriminator's loss, follows. k is a player of its own, one
+    parameter that descends -k (diversity real - fake): so it is averaged over micro-batches and processes like all that learns.
     """
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: AutoEncoder,
-        *,
-        latent: Callable[[int], Tensor],
-        optimizer: Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer],
-        schedule: Callable[[Progress], Mapping[str, Any]] | None = None,
-        diversity: float = 0.5,
-        gain: float = 0.001,
-    ) -> None:
-        super().__init__(generator, discriminator, latent, optimizer, schedule)
-        self.diversity, self.gain = diversity, gain
-        self.register_buffer("k", torch.zeros((), device=next(self.generator.parameters()).device))
-        self.k: Tensor
+    def __init__(self, *networks: Any, diversity: float = 0.5, gain: float = 0.001, **options: Any) -> None:
+        super().__init__(*networks, **options)
+        self.diversity = diversity
+        self.balance = nn.ParameterList([nn.Parameter(torch.zeros((), device=next(self.generator.parameters()).device))])
+        mover = torch.optim.SGD(self.balance.parameters(), lr=gain)
+        self.b = Player("balance", [self.balance], mover, _within_bounds)
+        self.players = [*self.players, self.b]
+
+    @property
+    def k(self) -> Tensor:
+        """The weight of fakes in the discriminator's loss, a scalar in [0, 1]."""
+        return self.balance[0].detach()
 
     def step(self, batch: Batch, now: Progress) -> Iterator[Update]:
-        x, y, k = batch["x"], batch.get("y"), self.k.clone()
+        x, y = batch["x"], batch.get("y")
 
         with torch.no_grad():
             fake = self.generator(self.latent(len(x)), y)
         real, error = -self.discriminator(x, y), -self.discriminator(fake, y)
-        yield Update(self.d, real.mean() - k * error.mean(), verdict(-real, -error) | {"balance/k": k})
+        yield Update(self.d, real.mean() - self.k * error.mean(), verdict(-real, -error))
 
         real = real.detach().mean()
         error = -self.discriminator(self.generator(self.latent(len(x)), y), y).mean()
         off = self.diversity * real - error.detach()
-        self.k.copy_((k + self.gain * off).clamp(0, 1))  # from the k at the start, so that micro-batches do not add up
         yield Update(self.g, error, {"balance/convergence": real + off.abs()})
+
+        yield Update(self.b, -self.balance[0] * off, {"balance/k": self.k.clone()})
+
+
+def _within_bounds(balance: nn.Module) -> None:
+    for k in balance.parameters():
+        k.data.clamp_(0, 1)
 
 
 def alike(code: Tensor) -> Tensor:

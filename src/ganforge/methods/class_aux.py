@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ..core.method import Batch, Progress, Update
 from .around import Around
-from .two_player import TwoPlayer, verdict
+from .two_player import TwoPlayer
 
 
 class AuxiliaryClassifier(Around):
@@ -25,26 +24,10 @@ class AuxiliaryClassifier(Around):
         self.class_weight = class_weight
 
     def step(self, batch: Batch, now: Progress) -> Iterator[Update]:
-        game, x, y = self.game, batch["x"], batch["y"]
+        y = batch["y"]
 
-        def judge(sample: Tensor) -> tuple[Tensor, Tensor]:
-            return self.discriminator.both(sample, y)
+        def naming(told: Tensor, z: Tensor | None) -> tuple[Tensor, Mapping[str, Tensor]]:
+            right = (told.argmax(1) == y).float().mean()
+            return self.class_weight * cross_entropy(told, y), {"class/real" if z is None else "class/fake": right}
 
-        def draw() -> Tensor:
-            return game.generator(self.latent(len(x)), y)
-
-        generator_moves = (now.step + 1) % game.critic_steps == 0
-        with torch.set_grad_enabled(game.reuse_fakes and generator_moves):
-            drawn = draw()
-        real, fake = game.shown(x), game.shown(drawn.detach())
-        (on_real, told), (on_fake, told_fake) = judge(real), judge(fake)
-        penalty, sizes = game.penalty(((real, on_real), (fake, on_fake)), y, now)
-        naming = self.class_weight * (cross_entropy(told, y) + cross_entropy(told_fake, y))
-        right = {"class/real": (told.argmax(1) == y).float().mean(), "class/fake": (told_fake.argmax(1) == y).float().mean()}
-        yield Update(game.d, game.loss.d(on_real, on_fake).mean() + penalty + naming, verdict(on_real, on_fake) | sizes | right)
-
-        if generator_moves:
-            on_fake, told = judge(game.shown(drawn if game.reuse_fakes else draw()))
-            with torch.no_grad():
-                rival = judge(real)[0] if game.loss.relativistic else None
-            yield Update(game.g, game.loss.g(on_fake, rival).mean() + self.class_weight * cross_entropy(told, y))
+        return self.game.step(batch, now, naming)

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from ..core.method import Batch, Progress, Update
 from ..losses import per_example
-from ..networks.image.progan import WHOLE
 from ..penalties import Critic, Sample
 from .around import Around
 from .two_player import Penalty, TwoPlayer
@@ -24,20 +23,23 @@ class Progressive(Around):
     def __init__(self, game: TwoPlayer, *, growth: float = 0.5, penalty: float = 0.001) -> None:
         super().__init__(game)
         self.growth = growth
+        most = 2 * self.generator.grid.doublings
+        if most:
+            self.stages = {(k + 0.5) * growth / most: growth / most for k in range(most)} | {(1 + growth) / 2: 1 - growth}
         game.penalties = [*game.penalties, Penalty(drift, penalty)] if penalty else game.penalties
 
     def step(self, batch: Batch, now: Progress) -> Iterator[Update]:
         level = self.level(now)
         for network in (self.generator, self.discriminator):
-            network.level.fill_(round(level * WHOLE))
+            network.grow(level)
         grown = {key: self.discriminator.as_grown(batch[key]) for key in ("x", "held") if key in batch}
         for update in self.game.step({**batch, **grown}, now):
-            yield update._replace(log={**update.log, "level": update.loss.new_tensor(level)})
+            yield update._replace(log={**update.log, "level": update.loss.new_full((), level)})
 
     def level(self, now: Progress) -> float:
-        """How far the networks are grown, in resolutions; all of them while speed and memory are measured, which is before a budget."""
+        """How far the networks are grown, in resolutions."""
         most = self.generator.grid.doublings
-        if now.total <= 1 or now.fraction >= self.growth:
+        if now.fraction >= self.growth:
             return float(most)
         low, rest = divmod(2 * most * now.fraction / self.growth, 2)
         return low + max(0.0, rest - 1)

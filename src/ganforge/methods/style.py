@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..core.method import Batch, Progress, Update
+from ..core.method import Batch, Player, Progress, Update
 from .around import Around
 from .two_player import TwoPlayer
 
@@ -24,30 +24,36 @@ class Style(Around):
     that is looked at.
     """
 
-    path: Tensor
-    """Running mean of path lengths, a scalar: the a of eq. 4."""
+    path: nn.ParameterList
+    """Running mean of path lengths, one scalar: the a of eq. 4. A player of its own, so that all processes and micro-batches have one."""
 
     def __init__(self, game: TwoPlayer, *, weight: float = 2.0, every: int = 4, decay: float = 0.01, share: float = 0.5) -> None:
         super().__init__(game)
-        self.weight, self.every, self.decay, self.share = weight, every, decay, share
-        self.register_buffer("path", torch.zeros(()))
+        self.weight, self.every, self.share = weight, every, share
+        if weight:
+            device = next(self.generator.parameters()).device
+            self.path = nn.ParameterList([nn.Parameter(torch.zeros((), device=device))])
+            self.mean = Player("path", [self.path], torch.optim.SGD(self.path.parameters(), lr=decay))
+            self.players = [*game.players, self.mean]
 
     def step(self, batch: Batch, now: Progress) -> Iterator[Update]:
         for update in self.game.step(batch, now):
-            if self.weight and update.player is self.game.g and now.step // self.game.critic_steps % self.every == 0:
-                y = batch.get("y")
-                n = max(1, round(len(batch["x"]) * self.share))
-                unevenness = self.unevenness(self.latent(n), y if y is None else y[:n])
-                loss = update.loss + self.weight * self.every * unevenness
-                update = Update(update.player, loss, {**update.log, "penalty/path_length": unevenness, "path/length": self.path.clone()})
-            yield update
+            if not (self.weight and update.player is self.game.g and now.step // self.game.critic_steps % self.every == 0):
+                yield update
+                continue
+            y = batch.get("y")
+            n = max(1, round(len(batch["x"]) * self.share))
+            lengths = self.lengths(self.latent(n), y if y is None else y[:n])
+            unevenness = (lengths - self.path[0].detach()).square().mean()  # eq. 4
+            loss = update.loss + self.weight * self.every * unevenness
+            yield Update(update.player, loss, {**update.log, "penalty/path_length": unevenness})
+            apart = self.path[0] - lengths.detach().mean()
+            yield Update(self.mean, apart.square() / 2, {"path/length": self.path[0].detach().clone()})
 
-    def unevenness(self, z: Tensor, y: Tensor | None) -> Tensor:
-        """Mean squared distance of path lengths from their running mean: a scalar (StyleGAN2, eq. 4)."""
+    def lengths(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """Path lengths of the images of z (n, z), y (n,): (n,)."""
         styles = self.generator.styles(z, y)
-        lengths = path_lengths(self.generator.synthesis(styles), styles)
-        self.path.lerp_(lengths.detach().mean(), self.decay)
-        return (lengths - self.path.clone()).square().mean()
+        return path_lengths(self.generator.synthesis(styles), styles)
 
 
 def path_lengths(x: Tensor, styles: Tensor) -> Tensor:

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d
+from torch.nn.functional import avg_pool2d
 
 from ..core.errors import DataError
-
-RANGE = 2.0
-"""From -1 to 1; the papers' L."""
-C1, C2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
-WINDOW, SIGMA = 11, 1.5
-SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Exponents of MS-SSIM from the finest scale to the coarsest: Wang, Simoncelli and Bovik (2003), sec. 4."""
+from ..distances import RANGE, SCALES, WINDOW, windows
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:
@@ -36,7 +29,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     Raises DataError for shapes that differ and images smaller than a window.
     """
     _check(a, b, WINDOW)
-    light, structure = _compare(a + 1, b + 1)
+    light, structure = windows(a + 1, b + 1)
     return (light * structure).flatten(1).mean(1)
 
 
@@ -53,32 +46,13 @@ def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
     _check(a, b, least)
     a, b, result = a + 1, b + 1, a.new_ones(len(a), a.shape[1])
     for scale, power in enumerate(SCALES):
-        light, structure = _compare(a, b)
+        light, structure = windows(a, b)
         coarsest = scale == len(SCALES) - 1
         term = (light * structure if coarsest else structure).mean((2, 3)).clamp(min=0)
         result = result * term**power
         if not coarsest:
             a, b = avg_pool2d(a, 2), avg_pool2d(b, 2)
     return result.mean(1)
-
-
-def _compare(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """The light term and the contrast-and-structure term of every whole window, of images in [0, 2] where black is 0, as the papers
-    have it and the light term needs it: (n, c, h, w) -> (n, c, h - 10, w - 10) each."""
-    mean_a, mean_b = _blur(a), _blur(b)
-    var_a, var_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2
-    together = _blur(a * b) - mean_a * mean_b
-    light = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
-    return light, (2 * together + C2) / (var_a + var_b + C2)
-
-
-def _blur(x: Tensor) -> Tensor:
-    """Weighted means over the windows that fit, down and then across."""
-    at = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
-    weights = (-at.square() / (2 * SIGMA**2)).exp()
-    weights = (weights / weights.sum()).expand(x.shape[1], 1, WINDOW)
-    x = conv2d(x, weights[..., None], groups=x.shape[1])
-    return conv2d(x, weights[:, :, None], groups=x.shape[1])
 
 
 def _check(a: Tensor, b: Tensor, least: int) -> None:

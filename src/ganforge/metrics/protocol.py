@@ -33,6 +33,9 @@ class Evaluation:
     training_floor: Mapping[str, float] = field(default_factory=dict)
     """What held-out images get there."""
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    beside: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The same numbers of what else was made of the same inputs, by name."""
+    per_example: Sequence[Mapping[str, float]] = ()
     memorisation: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     model: Mapping[str, Any] = field(default_factory=dict)
@@ -82,11 +85,13 @@ def shown(value: float | None) -> str:
 
 
 def _lines(e: Evaluation) -> list[str]:
-    head = ["", "value", "±", "floor", *(["on training data", "floor there"] if e.training else []), "better"]
+    floor = [] if e.beside else ["floor"]
+    head = ["", "value", "±", *floor, *(["on training data", "floor there"] if e.training else []), *e.beside, "better"]
     rows = [head]
     for name, value in e.values.items():
-        cells = [name, shown(value), shown(e.errors.get(name)), shown(e.floor.get(name))]
+        cells = [name, shown(value), shown(e.errors.get(name)), *(shown(e.floor.get(name)) for _ in floor)]
         cells += [shown(e.training.get(name)), shown(e.training_floor.get(name))] if e.training else []
+        cells += [shown(other.get(name)) for other in e.beside.values()]
         rows.append([*cells, "higher" if higher_is_better(name) else "lower"])
     lines = [*columns(rows), "", f"protocol  {e.protocol}", *([f"floor     {e.floor_of}"] if e.floor_of else [])]
     if e.memorisation:
@@ -95,5 +100,8 @@ def _lines(e: Evaluation) -> list[str]:
     if e.per_class:
         names = list(dict.fromkeys(name for found in e.per_class.values() for name in found))
         table = [["class", *names]] + [[kind, *(shown(found.get(n)) for n in names)] for kind, found in e.per_class.items()]
+        lines += ["", *columns(table)]
+    if e.per_example:
+        table = [["example", *e.values]] + [[f"{i}", *map(shown, found.values())] for i, found in enumerate(e.per_example, 1)]
         lines += ["", *columns(table)]
     return lines

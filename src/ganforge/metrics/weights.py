@@ -10,9 +10,11 @@ import importlib.metadata
 import logging
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -21,7 +23,7 @@ from torch import Tensor
 from ..core.errors import DataError, UsageError
 from ..data import fetch
 from ..data.fetch import Unreachable
-from .stored import arrays
+from ..networks.stored import arrays
 
 log = logging.getLogger("ganforge.metrics")
 Convert = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
@@ -66,6 +68,14 @@ def obtain(
     return _once(name, published.sha256[:16], cache, lambda: _published(name, published, hint), convert, published.package)
 
 
+def at_hand(name: str, cache: Path, published: Published) -> bool:
+    """Whether `obtain` would find these weights on this machine, without fetching anything."""
+    held: Sequence[Any] = ()
+    with suppress(importlib.metadata.PackageNotFoundError):
+        held = importlib.metadata.files(published.package.split("==")[0]) or ()
+    return _place(name, published.sha256[:16], cache).is_file() or any(path.name == published.file for path in held)
+
+
 def keep(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write safetensors under a passing name, then rename. A disk that refuses only costs the next start some time."""
     part = path.with_name(f"{uuid.uuid4().hex}.part")
@@ -103,8 +113,12 @@ def digest(state: Mapping[str, Tensor]) -> str:
     return whole.hexdigest()[:16]
 
 
+def _place(name: str, sha: str, cache: Path) -> Path:
+    return cache / "weights" / f"{name}-{sha}.safetensors"
+
+
 def _once(name: str, sha: str, cache: Path, read: Callable[[], bytes], convert: Convert, source: str) -> tuple[dict[str, Tensor], str]:
-    path = cache / "weights" / f"{name}-{sha}.safetensors"
+    path = _place(name, sha, cache)
     state = kept(path)
     if state is None:
         try:

@@ -8,11 +8,14 @@ more (a fourth is transparency), else on all; hue and saturation leave images of
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample, pad
+from torch.nn.functional import pad
+
+from .resample import affine
 
 SHIFT, HOLE = 1 / 8, 1 / 2
 """Largest shift, and side of the hole, as fractions of the image's (DiffAugment, sec. 3.2 and its published code)."""
@@ -26,13 +29,7 @@ def diffaugment(x: Tensor) -> Tensor:
     Brightness + U[-0.5, 0.5], saturation x U[0, 2], contrast x U[0.5, 1.5]; shifts up to an eighth of the image with zeros (grey) behind
     them; a hole of zeros half as wide and high as the image.
     """
-    n, _, h, w = x.shape
-    with torch.autocast(x.device.type, enabled=False):
-        x = brightness(x.float(), _uniform(x, -0.5, 0.5))
-        x = contrast(saturation(x, _uniform(x, 0, 2)), _uniform(x, 0.5, 1.5))
-        x = translation(x, _whole(x, h * SHIFT), _whole(x, w * SHIFT))
-        tops, lefts = (torch.randint(0, side + 1, (n,), device=x.device) for side in (h, w))
-        return cutout(x, tops - int(h * HOLE / 2), lefts - int(w * HOLE / 2), int(h * HOLE), int(w * HOLE))
+    return DiffAugment()(x)
 
 
 def brightness(x: Tensor, by: Tensor) -> Tensor:
@@ -95,28 +92,36 @@ def cutout(x: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Ten
     return x * ~inside[:, None]
 
 
-def affine(x: Tensor, matrix: Tensor) -> Tensor:
-    """(n, c, h, w) moved by (n, 2, 3): from a pixel of the result to its place in x, both from the centre, in pixels (right, down).
+class Change(nn.Module):
+    """A random change of images: (n, c, h, w) -> the same."""
 
-    Bilinear, with reflected borders. An image with the identity matrix comes back bit for bit.
-    """
-    n, _, h, w = x.shape
-    down, right = torch.meshgrid(_centred(h, x), _centred(w, x), indexing="ij")
-    spots = torch.stack([right, down, torch.ones_like(down)], -1) @ matrix.to(x.dtype).transpose(1, 2)[:, None]
-    scale = torch.tensor([2 / w, 2 / h], device=x.device, dtype=x.dtype)
-    moved = grid_sample(x, spots * scale, "bilinear", "reflection", align_corners=False)
-    still = (matrix == torch.eye(2, 3, device=x.device, dtype=matrix.dtype)).flatten(1).all(1)
-    return torch.where(_each(still), x, moved)
-
-
-class DiffAugment(nn.Module):
-    """`diffaugment` as a module: (n, c, h, w) -> the same."""
+    @abstractmethod
+    def drawn(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """One change for each image of x (n, c, h, w): the same at every call, so that images can be compared under it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return diffaugment(x)
+        return self.drawn(x)(x)
 
 
-class Adaptive(nn.Module):
+class DiffAugment(Change):
+    """`diffaugment` as a module: (n, c, h, w) -> the same."""
+
+    def drawn(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        h, w = x.shape[2:]
+        light, colour, apart = _uniform(x, -0.5, 0.5), _uniform(x, 0, 2), _uniform(x, 0.5, 1.5)
+        down, right = _whole(x, h * SHIFT), _whole(x, w * SHIFT)
+        tops, lefts = (torch.randint(0, side + 1, (len(x),), device=x.device) for side in (h, w))
+
+        def change(x: Tensor) -> Tensor:
+            with torch.autocast(x.device.type, enabled=False):
+                x = contrast(saturation(brightness(x.float(), light), colour), apart)
+                x = translation(x, down, right)
+                return cutout(x, tops - int(h * HOLE / 2), lefts - int(w * HOLE / 2), int(h * HOLE), int(w * HOLE))
+
+        return change
+
+
+class Adaptive(Change):
     """ADA's pipeline: each operation strikes each image with probability p (Karras et al., 2020, arXiv:2006.06676, fig. 2 and app. B).
 
     Pixel blits (mirror, quarter turns, whole shifts), geometry (scale, turn, stretch, shift) and colour, the paper's `bgc` set with its
@@ -133,10 +138,15 @@ class Adaptive(nn.Module):
         """Probability of each operation, a scalar from 0 to MOST."""
         return self.strength[0].detach()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def drawn(self, x: Tensor) -> Callable[[Tensor], Tensor]:
         with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
-            return self._recoloured(affine(x, self._matrix(x)))
+            matrix, recolour = self._matrix(x), self._recolouring(x)
+
+        def change(x: Tensor) -> Tensor:
+            with torch.autocast(x.device.type, enabled=False):
+                return recolour(affine(x.float(), matrix))
+
+        return change
 
     def _matrix(self, x: Tensor) -> Tensor:
         """(n, 2, 3) for `affine`: all moves of one image in one, so that it is resampled once."""
@@ -157,16 +167,22 @@ class Adaptive(nn.Module):
             whole_move = whole_move @ move
         return whole_move[:, :2]
 
-    def _recoloured(self, x: Tensor) -> Tensor:
-        x = brightness(x, self._sometimes(x, _normal(x, 0.2)))
-        x = _coloured(x, lambda colour: colour * _each(2 ** self._sometimes(x, _normal(x, 0.5))))  # the paper's contrast: about 0
-        x = luma_flip(x, self._sometimes(x, torch.randint(0, 2, (len(x),), device=x.device)))
-        x = hue(x, self._sometimes(x, _uniform(x, -math.pi, math.pi)))
-        return saturation(x, 2 ** self._sometimes(x, _normal(x, 1.0)))
+    def _recolouring(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        light = self._sometimes(x, _normal(x, 0.2))
+        apart = 2 ** self._sometimes(x, _normal(x, 0.5))  # the paper's contrast: about 0
+        flip = self._sometimes(x, torch.randint(0, 2, (len(x),), device=x.device))
+        angle = self._sometimes(x, _uniform(x, -math.pi, math.pi))
+        colour = 2 ** self._sometimes(x, _normal(x, 1.0))
+
+        def recolour(x: Tensor) -> Tensor:
+            x = _coloured(brightness(x, light), lambda colours: colours * _each(apart))
+            return saturation(hue(luma_flip(x, flip), angle), colour)
+
+        return recolour
 
     def _sometimes(self, x: Tensor, values: Tensor, p: Tensor | None = None) -> Tensor:
         """(n,) values, each with probability p, else 0."""
-        return torch.where(torch.rand(len(x), device=x.device) < (self.p if p is None else p), values.to(x.dtype), 0.0)
+        return torch.where(torch.rand(len(x), device=x.device) < (self.p if p is None else p), values.float(), 0.0)
 
 
 def _scaling(right: Tensor, down: Tensor) -> Tensor:
@@ -187,10 +203,6 @@ def _shifting(right: Tensor, down: Tensor) -> Tensor:
 def _coloured(x: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
     """x with its colour channels changed."""
     return torch.cat([change(x[:, :3]), x[:, 3:]], 1) if x.shape[1] > 3 else change(x)
-
-
-def _centred(side: int, like: Tensor) -> Tensor:
-    return torch.arange(side, device=like.device, dtype=like.dtype) - (side - 1) / 2
 
 
 def _each(values: Tensor) -> Tensor:

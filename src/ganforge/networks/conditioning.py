@@ -120,6 +120,15 @@ def check_ways(condition: str, allowed: tuple[str, ...], network: str) -> None:
         raise ValueError(f"{network} takes its class by {' or '.join(allowed)}; got '{condition}'.")
 
 
+def hidden(y: Tensor, share: float, nothing: int) -> Tensor:
+    """Classes (n,), each with the probability `share` replaced by `nothing`, the class that stands for none: (n,).
+
+    Networks so learn all classes together beside each of them, from which rare ones gain (label dropout, as of classifier-free guidance,
+    Ho & Salimans, 2022, arXiv:2207.12598, sec. 3.2). They must know one class more than the data has.
+    """
+    return torch.where(torch.rand(len(y), device=y.device) < share, nothing, y)
+
+
 def _labels(y: Tensor | None) -> Tensor:
     if y is None:
         raise ValueError("this network is class-conditional: pass y, (n,) integers.")

@@ -43,6 +43,11 @@ NAMES = {
     "bigan": "BiGAN",
     "ebgan": "EBGAN",
     "began": "BEGAN",
+    "restore": "Restore",
+    "pix2pix": "Pix2Pix",
+    "cyclegan": "CycleGAN",
+    "cut": "CUT",
+    "fastcut": "FastCUT",
 }
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from ..core.errors import UsageError
 from ..data.spec import DataSpec
 from ..methods.class_aux import AuxiliaryClassifier
-from ..methods.two_player import TwoPlayer
 from ..networks import image
 from ..networks.heads import Branched
 from .base import TwoPlayerRecipe
@@ -25,18 +24,12 @@ class ACGAN(TwoPlayerRecipe):
     class_weight: float = 1.0
     """Weight of naming the class, for both players; 1 in the paper."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.class_weight >= 0:
-            raise UsageError(f"--class-weight must be at least 0; got {self.class_weight}.")
-
     def method(self, spec: DataSpec) -> AuxiliaryClassifier:  # type: ignore[override]
         if not spec.classes:
             raise UsageError("acgan needs labels: put each class into its own sub-folder, or give --labels labels.csv.")
-        game = super().method(spec)
-        if type(game) is not TwoPlayer:
-            raise UsageError(f"acgan takes --augment none or diffaugment; got {self.augment}.")
-        return AuxiliaryClassifier(game, self.class_weight)
+        if self.label_dropout:
+            raise UsageError("--label-dropout hides classes that acgan wants named: leave it at 0.")
+        return AuxiliaryClassifier(super().method(spec), self.class_weight)
 
     def pair(self, spec: DataSpec) -> image.Networks:
         pair = super().pair(spec)

@@ -23,23 +23,19 @@ class Auto(R3GAN):
     width: int = 0
     blocks: int = 1
     expansion: int = 1
-    group: int = -1
-    patch: int = 0
     penalty: tuple[Annotated[FunctionType, Named(penalties)], ...] = (penalties.r1_finite_difference, penalties.r2_finite_difference)
     penalty_weight: float = 0.0
     penalty_every: int = 4
-    penalty_share: float = 0.25
+    penalty_share: float = 0.5
     lr: float = 0.0
     lr_end: float = 0.1
+    beta2: float = 0.99
+    beta2_end: float = 0.0
 
     def plan(self, spec: DataSpec, measure: Callable[[Auto], float]) -> tuple[Auto, list[str]]:
         """Fill in what is 0, from the data and from `measure`, which gives a candidate's speed in examples per second."""
-        height, width = spec.shape[1:]
-        side, on_cpu = max(height, width), spec.device == "cpu"
-        half = on_cpu and min(height, width) >= 16
-        group = (0 if on_cpu else 16) if self.group < 0 else self.group
-        chosen = dataclasses.replace(self, group=group, patch=self.patch or (2 if half else 1))
-        notes = [f"blocks at 1/{chosen.patch} of the size, {group or 'all'} channels together: quick on a {spec.device}"]
+        chosen, notes = super().plan(spec, measure)
+        side = max(spec.shape[1:])
         if not self.penalty_weight:
             chosen = dataclasses.replace(chosen, penalty_weight=gamma(side, spec.shape[0]))
             notes.append(f"penalty weight {chosen.penalty_weight:.3g}, usual for {side} px with {spec.shape[0]} channels")
@@ -64,8 +60,8 @@ class Auto(R3GAN):
         return dataclasses.replace(self, width=best), f"width {best}: {why}"
 
 
-WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256)
-IMAGES_PER_CHANNEL = 2500
+WIDTHS = (16, 32, 48, 64, 96, 128, 192, 256)
+IMAGES_PER_CHANNEL = 1500
 """Images that a network must see for each of its channels; found on 28 px clothes (docs/LOG.md)."""
 
 

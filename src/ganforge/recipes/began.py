@@ -11,7 +11,7 @@ from ..data.spec import DataSpec
 from ..methods.autoencoding import BEGAN as Method
 from ..networks import image
 from ..networks.heads import AutoEncoder, Encoder
-from .game import GameRecipe, refusing
+from .base import GameRecipe, refusing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,6 @@ class BEGAN(GameRecipe):
         with refusing():
             generator = self.networks.generator(shape, self.z, self.width, classes, self.condition)
             encoder = Encoder(self.networks.discriminator(shape, width, classes, "concat"), self.z)
-            decoder = self.networks.generator(
-                shape, self.z, width, classes, self.condition
-            )  # sec. 3.5: as the generator, and as long a code
+            decoder = self.networks.generator(shape, self.z, width, classes, self.condition)  # sec. 3.5: as the generator, as long a code
         critic = AutoEncoder(encoder, decoder, power=1)
         return Method(generator.to(spec.device), critic.to(spec.device), diversity=self.diversity, gain=self.gain, **self.shared(spec))

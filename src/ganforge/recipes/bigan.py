@@ -11,7 +11,7 @@ from ..core.recipe import Named
 from ..data.spec import DataSpec
 from ..methods.encoder import BiGAN as Method
 from ..networks.heads import Encoder, Joint
-from .game import GameRecipe, refusing
+from .base import GameRecipe, refusing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,8 @@ class CoGAN(TwoPlayerRecipe):
             raise UsageError(
                 f"cogan needs at least two domains, each a class of the data; got {spec.classes}. Put each into its own sub-folder."
             )
+        if self.label_dropout:
+            raise UsageError("--label-dropout hides domains, and cogan has a layer for each: leave it at 0.")
         return super().method(spec)
 
     def pair(self, spec: DataSpec) -> image.Networks:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..data.spec import DataSpec
 from ..methods.autoencoding import EBGAN as Method
 from ..networks.heads import AutoEncoder, Encoder
-from .game import GameRecipe, refusing
+from .base import GameRecipe, refusing
 
 
 @dataclass(frozen=True, kw_only=True)

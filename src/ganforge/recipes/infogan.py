@@ -9,7 +9,6 @@ from typing import Any
 from ..core.errors import UsageError
 from ..data.spec import DataSpec
 from ..methods.infogan import InfoGAN as Method
-from ..methods.two_player import TwoPlayer
 from ..networks import image
 from ..networks.codes import Coded, Settable
 from ..networks.heads import Branched
@@ -36,21 +35,16 @@ class InfoGAN(TwoPlayerRecipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("codes", 2), ("continuous", 0), ("code_weight", 0), ("continuous_weight", 0)):
-            if not getattr(self, name) >= least:
-                raise UsageError(f"--{name.replace('_', '-')} must be at least {least}; got {getattr(self, name)}.")
         if self.data.labels not in ("auto", "none"):
             raise UsageError("infogan finds kinds of its own and does not look at labels: leave out --labels.")
 
     def dataset(self) -> Any:
-        return dataclasses.replace(self.data, labels="none").load()
+        return TwoPlayerRecipe.dataset(dataclasses.replace(self, data=dataclasses.replace(self.data, labels="none")))
 
     def method(self, spec: DataSpec) -> Method:  # type: ignore[override]
         if self.pack > 1:
             raise UsageError("--pack shows several pictures at once, whose codes could not be told apart: leave it at 1.")
         game = super().method(dataclasses.replace(spec, classes=0))
-        if type(game) is not TwoPlayer:
-            raise UsageError(f"infogan takes --augment none or diffaugment; got {self.augment}.")
         return Method(game, Coded(self.z, spec.device, self.codes, self.continuous), self.code_weight, self.continuous_weight)
 
     def pair(self, spec: DataSpec) -> image.Networks:

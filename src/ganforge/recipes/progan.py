@@ -17,7 +17,7 @@ from .base import TwoPlayerRecipe
 
 @dataclass(frozen=True, kw_only=True)
 class ProGAN(TwoPlayerRecipe):
-    """Progressive growing as shares of your budget. The plan reckons with the full size from the start, so a run ends before its time."""
+    """Progressive growing as shares of your budget."""
 
     networks: Annotated[image.Networks, Named(image)] = image.progan
     z: int = 512

@@ -13,7 +13,7 @@ from ..data.spec import DataSpec
 from ..methods.semi_supervised import SemiSupervised as Method
 from ..networks import image
 from ..networks.heads import Encoder
-from .game import GameRecipe, refusing
+from .base import GameRecipe, refusing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ class StyleGAN2(TwoPlayerRecipe):
     beta2: float = 0.99
 
     def method(self, spec: DataSpec) -> Style:  # type: ignore[override]  # played around the game, not the game itself
-        if not self.penalty_weight:
+        if self.penalty and not self.penalty_weight:
             return replace(self, penalty_weight=gamma(spec.shape, self.run.batch)).method(spec)
         game = super().method(spec)
         if self.path_weight and not hasattr(game.generator, "styles"):
@@ -53,6 +53,7 @@ class StyleGAN2(TwoPlayerRecipe):
 
     def pair(self, spec: DataSpec) -> image.Networks:
         if self.networks is not image.stylegan2:
+            self.only_with("--networks stylegan2", "style", "depth", "residual", "mixing")
             return self.networks
         generator = partial(image.stylegan2.generator, style=self.style, depth=self.depth, mixing=self.mixing)
         return image.Networks(generator, partial(image.stylegan2.discriminator, residual=self.residual))

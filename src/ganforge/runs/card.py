@@ -28,7 +28,7 @@ A generative adversarial network trained with [Ganforge](https://pypi.org/projec
 import ganforge
 
 model = ganforge.load({path})
-```
+{use}```
 
 The folder holds `model.safetensors` (weights) and `config.json`. No pickle: loading it runs no code.
 
@@ -36,8 +36,8 @@ The folder holds `model.safetensors` (weights) and `config.json`. No pickle: loa
 
 _To be filled in by the author: what is it for, and for whom?_
 
-Good for: study, play, more examples like the training data after a check by a person.
-Not for: passing off its output as real, identifying or imitating people, decisions about people.
+Good for: {good}
+Not for: {bad}
 
 ## Training data
 
@@ -56,16 +56,38 @@ Not for: passing off its output as real, identifying or imitating people, decisi
 
 ## Limits
 
-- It repeats what its training data holds, gaps and prejudices included, and shows rare things more rarely still.
-- It can reproduce training examples. Look at the nearest training images before you publish samples of private data.
-- Samples differ in quality, and a metric is a number about many of them, not about one.
-- It has learnt one size and one kind of example and knows nothing else.
+{limits}
 
 ## Provenance
 
 Outputs are AI-generated. Keep the marks that Ganforge writes into image files, and label what you publish: in many
 places the law asks for it (in the European Union: AI Act, article 50).
 """
+
+DRAWS = {
+    "pipeline": "unconditional-image-generation",
+    "tag": "image-generation",
+    "use": "",
+    "title": "generated",
+    "good": "study, play, more examples like the training data after a check by a person.",
+    "bad": "passing off its output as real, identifying or imitating people, decisions about people.",
+    "limits": """- It repeats what its training data holds, gaps and prejudices included, and shows rare things more rarely still.
+- It can reproduce training examples. Look at the nearest training images before you publish samples of private data.
+- Samples differ in quality, and a metric is a number about many of them, not about one.
+- It has learnt one size and one kind of example and knows nothing else.""",
+}
+TRANSLATES = {
+    "pipeline": "image-to-image",
+    "tag": "image-to-image",
+    "use": "made = model.apply(image)\n",
+    "title": "image to image",
+    "good": "study, play, making pictures nicer to look at.",
+    "bad": "evidence, medicine, reading number plates or recognising people: detail that the input lacks is invented.",
+    "limits": """- It makes up what the input does not hold, after what its training data look like, gaps and prejudices included.
+- Inputs of another kind than it has learnt from come out worse, and sometimes wrong.
+- A metric is a number about many images, not about one.""",
+}
+"""What is said of models that draw, and of those that make images of images."""
 
 DATA = """# Data card: {title}
 
@@ -158,16 +180,17 @@ def model_card(recipe: dict[str, Any], plan: dict[str, Any], status: dict[str, A
     """
     name, folder = str(recipe.get("recipe", "unknown")), str(status.get("folder") or "path/to/this/folder")
     shape = _dict(recipe.get("spec")).get("shape") or ()
-    image = len(shape) == 3
-    tags = ["gan", "ganforge", "ai-generated", *(["image-generation"] if image else []), re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:60]]
+    image, kind = len(shape) == 3, TRANSLATES if _dict(plan).get("columns") else DRAWS
+    tags = ["gan", "ganforge", "ai-generated", *([kind["tag"]] if image else []), re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:60]]
     notes = plan.get("notes")
     metrics = {_safe(k): _safe(f"{v:.4g}" if isinstance(v, (int, float)) else v) for k, v in _dict(status.get("metrics")).items()}
     return TEMPLATE.format(
-        pipeline="unconditional-image-generation" if image else "other",
+        pipeline=kind["pipeline"] if image else "other",
         tags=json.dumps(list(dict.fromkeys(tags))),
-        title=_safe(_last(folder) if status.get("folder") else f"{_last(_source(recipe))}: generated"),
+        title=_safe(_last(folder) if status.get("folder") else f"{_last(_source(recipe))}: {kind['title']}"),
         recipe=re.sub(r"[`\s]+", " ", name),
         path=json.dumps(folder),
+        **{part: kind[part] for part in ("use", "good", "bad", "limits")},
         data=_data(recipe),
         procedure=_procedure(recipe, plan, status),
         notes="\nChosen because:\n\n" + "\n".join(f"- {_safe(note)}" for note in notes) + "\n" if isinstance(notes, list) and notes else "",

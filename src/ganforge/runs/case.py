@@ -63,7 +63,7 @@ def resolve(subject: Path, data: str, samples: int, size: str, seed: int, code: 
         real, other, split, count, small = _parts(whole, samples, seed)
         drawn, classes, notes = drawn_like(str(subject), model, whole, samples or count, seed)
         facts = {str(key): model.facts[key] for key in ("sha256", "seen") if key in model.facts}
-        told = (*notes, *small, *_skipped(whole, said))
+        told = (*notes, *small, *_skipped(whole, said), *_asked(model.facts, split, data))
         fingerprint = _reference(whole).fingerprint
         return Case(drawn, real, other, split, _train(other, split, real), whole, said, fingerprint, told, classes, facts)
     if not data:
@@ -89,6 +89,13 @@ def _reference(whole: ImageSet) -> ImageSet:
     held = len(whole.held_out) if whole.held_out else 0
     enough = held >= ENOUGH or held >= max(LEAST, len(whole) / 10)
     return whole.held_out if whole.held_out and enough else whole
+
+
+def _asked(facts: Mapping[str, Any], split: str, data: str) -> tuple[str, ...]:
+    """A note where the held-out images had a say in the training: --augment ada asks the discriminator about them."""
+    if split != "held-out" or data or facts.get("fields", {}).get("augment") != "ada":
+        return ()
+    return ("augmentation was made as strong as the discriminator's view of the held-out images asked for, though none was trained on",)
 
 
 def _skipped(images: ImageSet, path: str) -> tuple[str, ...]:

@@ -17,9 +17,13 @@ from .. import __version__
 from ..core.limits import cores, memory, system_file
 from ..data.source import cache_folder
 
-OPTIONAL = {"parquet": ("pyarrow",), "track": ("tensorboard", "wandb", "mlflow-skinny")}
+OPTIONAL = {
+    "parquet": ("pyarrow",),
+    "track": ("tensorboard", "wandb", "mlflow-skinny"),
+    "image": ("opencv-python-headless", "scikit-image", "pywavelets", "av"),
+}
 """Extras of this package and the distributions that they bring."""
-STANDS_IN = {"mlflow-skinny": "mlflow", "tensorboard": "tensorboardX"}
+STANDS_IN = {"mlflow-skinny": "mlflow", "tensorboard": "tensorboardX", "opencv-python-headless": "opencv-python"}
 """Where another distribution does as well."""
 GIB = 2**30
 Check = tuple[str, str, str]

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
-from .. import __version__
 from ..core.errors import DataError, GanforgeError, UsageError
 from ..core.machine import pick_device
 from ..data.imageset import ImageSet
@@ -24,8 +24,10 @@ from .bar import tell
 from .case import Case, resolve
 from .eyes import INSTEAD, Judging, Logits, choose, typed
 from .live import duration
-from .seen import Seen, most, of_set, of_side
+from .protocol import settings
+from .seen import Seen, of_set, of_side
 from .sides import Drawn, is_model, trained_on
+from .translation import evaluate_translation, translates
 
 Found = tuple[Evaluation, Memorisation | None]
 Compare = Callable[[Seen, Seen, Sequence[str]], Measured]
@@ -70,6 +72,10 @@ def evaluate(
         raise UsageError(f"--samples must be 0 or more and --seed from 0 to 2^31 - 1; got {samples} and {seed}.")
     path, names = Path(subject).expanduser(), measure.parse(metrics or measure.DEFAULT)
     where = torch.device(pick_device(device))
+    if translates(path):
+        _check_one_by_one(size, per_class, weights, features)
+        asked = names if metrics else ()
+        return _kept(evaluate_translation(path, str(data), asked, samples=samples, code=code, device=str(where)), path, out)
     if pairs.alone(names):
         network = _network_of_pairs(path, str(data), names, features, size, per_class)
         found = pairs.evaluate_pairs(
@@ -92,11 +98,21 @@ def evaluate(
         if "cas" in names:
             found = _with_score(found, *labelled.score(case, seed, str(where)))
         found = replace(found, notes=(*told, *case.notes, *found.notes))
-        folder = Path(out) if out else path / "evaluations" if (path / "recipe.json").is_file() else None
-        found = evaluations.write(found, folder, copies.picture(case, copied) if folder and copied else None)
+        return _kept(found, path, out, lambda: copies.picture(case, copied) if copied else None)
+
+
+def _kept(found: Evaluation, path: Path, out: str | Path, picture: Callable[[], Image.Image | None] = lambda: None) -> Evaluation:
+    """The evaluation, written to `out` or to evaluations/ of the run at `path`, whose report then tells of it."""
+    folder = Path(out) if out else path / "evaluations" if (path / "recipe.json").is_file() else None
+    found = evaluations.write(found, folder, picture() if folder else None)
     if found.saved and found.saved.parent == path / "evaluations":
         report.write(path)
     return found
+
+
+def _check_one_by_one(size: str, per_class: bool, weights: str, features: Judging) -> None:
+    if size or per_class or weights or features != "auto":
+        raise UsageError("a model that makes images of images is judged one by one, as they are: leave out what is for sets of images.")
 
 
 def _network_of_pairs(path: Path, data: str, names: Sequence[str], features: Judging, size: str, per_class: bool) -> str:
@@ -249,31 +265,6 @@ def _floor_sets(real: Seen, other: Seen | None, case: Case, seed: int) -> tuple[
     what = f"two disjoint halves of the data, {half:,} each: fewer than judged, so all but KID lie higher here"
     low, high = (Seen(real.rows[some], real.examples[some]) for some in (order[:half], order[half : 2 * half]))
     return low, high, what
-
-
-def settings(case: Case, eyes: Features, names: Sequence[str], seed: int, answers: Sequence[Features] = ()) -> dict[str, str]:
-    """Everything that decides the numbers, in words, in the order in which it is quoted."""
-    shape = case.real.images.shape
-    held = most(eyes) if most(eyes) < max(case.judged.count, len(case.real), len(case.other or ())) else 0
-    return {
-        "features": _facts(eyes),
-        "classes told by": ", ".join(_facts(one) for one in answers if one.facts.get("weights") != eyes.facts["weights"]),
-        "judged": f"{case.judged.count:,} images",
-        "real": f"{len(case.real):,} images",
-        "training": f"{len(case.other):,} images" if case.split == "held-out" and case.other is not None else "",
-        "of which": f"{held:,} a side for all but FID" if held else "",
-        "data": f"{Path(case.data).absolute().name} ({case.fingerprint[:8]})",
-        "split": case.split,
-        "size": f"{shape[3]}x{shape[2]}x{shape[1]}",
-        "classes": case.classes,
-        "metrics": ", ".join(how for name in names if (how := measure.METRICS[name].how(case.judged.count, len(case.real)))),
-        "seed": str(seed),
-        "ganforge": __version__,
-    }
-
-
-def _facts(eyes: Features) -> str:
-    return f"{eyes.name} ({', '.join(f'{key} {value}' for key, value in eyes.facts.items())})"
 
 
 def _classes(case: Case, fake: Seen, real: Seen, compare: Compare, names: Sequence[str]) -> dict[str, Mapping[str, float]]:

@@ -50,14 +50,15 @@ def start(path: Path, data: str, code: Collection[str] = (), freeze: int = 0) ->
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"the description of the model in {path} lacks or garbles {error}.") from error
     channels, height, width = parent.spec.shape
-    images = dataclasses.replace(
-        recipe.data if isinstance(recipe.data, Images) else Images(path=data),
-        path=data,
-        size=f"{width}x{height}",
-        colour=COLOURS.get(channels, "auto"),
-        labels="auto" if parent.spec.classes or parent.spec.names else "none",
-        balance=False,
-    )
+    images = dataclasses.replace(recipe.data, path=data)
+    if isinstance(images, Images):
+        images = dataclasses.replace(
+            images,
+            size=f"{width}x{height}",
+            colour=COLOURS.get(channels, "auto"),
+            labels="auto" if parent.spec.classes or parent.spec.names else "none",
+            balance=False,
+        )
     evaluate = recipe.run.evaluate
     if typed(of_run(evaluate)):  # whoever made the model wrote it, and what launch finds here counts as typed by the user
         note = f"the model's --evaluate {evaluate} names a file and is not taken over: give it again if you trust that file"

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..core.ema import Average
 from ..core.errors import CheckpointError
+from ..core.method import Progress
 from ..core.train import TICKS, Tick
 from ..data.imageset import ImageSet
 from ..data.source import cache_folder
@@ -106,25 +107,20 @@ class Judge:
         except (CheckpointError, KeyError, TypeError, ValueError) as error:
             logger.warning("the lowest value so far is not known any more, that of best/ takes its place: %s", error)
 
+    def columns(self, numbers: dict[str, float]) -> dict[str, float]:
+        """What metrics.jsonl keeps of a look."""
+        return {f"quality/{name}": value for name, value in numbers.items()}
+
     def recall_best(self) -> bool:
         """Whether best/ holds a whole model that was measured; `best` is what its config.json tells of it, else {}."""
-        told = model.described(self.folder.path / "best")
-        try:
-            metric, value = next(iter(told["metrics"].items()))
-            self.best = {"metric": str(metric), "value": float(value), "seen": int(told["seen"])}
-        except (KeyError, StopIteration, AttributeError, TypeError, ValueError):
-            self.best = {}
+        known, seen = measured(self.folder)
+        self.best = next(({"metric": metric, "value": value, "seen": seen} for metric, value in known.items()), {})
         return bool(self.best)
 
     def _due(self, tick: Tick) -> bool:
-        now = tick.now
-        if now.step == now.steps:
-            return True
-        if not self.often:
+        if not self.often and tick.now.step != tick.now.steps:
             self._open()  # what could not be priced probably cannot be opened either: told now and not after hours
-        ticks = min(TICKS, now.steps)  # of these, evenly so many
-        number = now.step * ticks // now.steps
-        return number * self.often // ticks != (number - 1) * self.often // ticks
+        return due(tick.now, self.often)
 
     def _open(self) -> Opened:
         if self.opened is None:
@@ -132,6 +128,29 @@ class Judge:
             self.opened = opened(*self.what)
             self.shut = False
         return self.opened
+
+
+def due(now: Progress, often: int) -> bool:
+    """Whether one of `often` looks, evenly over a run, falls on this reading; the last one always does."""
+    if now.step == now.steps:
+        return True
+    ticks = min(TICKS, now.steps)  # of these, evenly so many
+    number = now.step * ticks // now.steps
+    return number * often // ticks != (number - 1) * often // ticks
+
+
+def measured(folder: Folder) -> tuple[dict[str, float], int]:
+    """The numbers of the whole model in best/, that which it was chosen by first, and the images it had seen; {} and 0 if there is none."""
+    told = model.described(folder.path / "best")
+    try:
+        return {str(metric): float(value) for metric, value in told["metrics"].items()}, int(told["seen"])
+    except (KeyError, AttributeError, TypeError, ValueError):
+        return {}, 0
+
+
+def within_budget(price: float, seconds: float) -> int:
+    """How many looks of so many seconds, from 1 to MOST, cost at most SHARE of `seconds` of training."""
+    return max(1, min(MOST, math.floor(SHARE * seconds / max(price, 1e-9))))
 
 
 def affordable(option: str, method: Any, data: ImageSet, device: str, code: Collection[str], seconds: float) -> int:
@@ -145,7 +164,7 @@ def affordable(option: str, method: Any, data: ImageSet, device: str, code: Coll
         except Exception as error:  # features may be anybody's code, and pricing a look must not end what it looks at
             logger.info("a look could not be priced: %s", error)
             return 0
-    return max(1, min(MOST, math.floor(SHARE * seconds / max(price, 1e-9))))
+    return within_budget(price, seconds)
 
 
 def opened(option: str, method: Any, data: ImageSet, device: str, code: Collection[str]) -> Opened:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -25,6 +26,10 @@ from ..data.spec import DataSpec
 from ..recipes import find
 from . import sampling
 from .grid import to_pil
+from .pictures import translates
+
+if TYPE_CHECKING:
+    from ..tasks.apply.images import Kind
 
 FORMAT = 1
 
@@ -40,21 +45,49 @@ class Model:
         self._method = method
 
     def generate(
-        self, seeds: Sequence[int] = range(16), classes: str | int | Sequence[str | int] | None = None, output: str = "pil"
+        self,
+        seeds: Sequence[int] = range(16),
+        classes: str | int | Sequence[str | int] | None = None,
+        output: str = "pil",
+        truncation: float | None = None,
     ) -> list[Image.Image] | Tensor:
         """Draw one image a seed: the same seed gives the same image whatever is drawn beside it.
 
         classes: a name or number for all, or one for each seed; None: each seed draws its own. output "pil": a list of
-        PIL images; "tensor": (n, c, h, w) fp32 in [-1, 1]. Raises UsageError for an unknown class, a bad seed or output.
+        PIL images; "tensor": (n, c, h, w) fp32 in [-1, 1]. truncation: see `sampling.truncation_of`; None: all the variety there is.
+        Raises UsageError for an unknown class, a bad seed, output or truncation.
         """
+        if translates(self._method):
+            raise UsageError(
+                "this model makes images of images and draws none of its own: gan apply RUN photo.jpg -o made.png, "
+                "or model.apply(image) from Python."
+            )
         if output not in ("pil", "tensor"):
             raise UsageError(f"output must be 'pil' or 'tensor'; got '{output}'.")
         seeds = list(seeds)
         if not seeds or not all(isinstance(s, int) and 0 <= s < 2**63 for s in seeds):
             raise UsageError("seeds are whole numbers from 0 to 2^63 - 1, at least one of them.")
-        z, y = sampling.starts(self._method, seeds, self.spec.classes, self._classes(classes, len(seeds)))
-        drawn = sampling.images(self.networks["generator"], z, y)
+        most, told = sampling.truncation_of(self.networks["generator"], truncation)
+        z, y = self.starts(seeds, classes, most)
+        drawn = sampling.images(self.networks["generator"], z, y, *told)
         return drawn if output == "tensor" else to_pil(drawn)
+
+    def starts(
+        self, seeds: Sequence[int], classes: str | int | Sequence[str | int] | None = None, most: float = math.inf
+    ) -> tuple[Tensor, Tensor | None]:
+        """What the generator makes the images of these seeds from, z (n, ...) and y (n,) or None: see `sampling.starts`."""
+        return sampling.starts(self._method, seeds, self.spec.classes, self._classes(classes, len(seeds)), most)
+
+    def apply(self, image: Kind, *, strength: float | None = None, mask: Any = None, tile: int | str = "auto") -> Kind:
+        """What a model of restoration or translation makes of an image: PIL in, PIL out; array in, array out; tensor in, tensor out.
+
+        image: PIL image; uint8 or uint16 array (h, w) or (h, w, c); tensor (c, h, w) or (n, c, h, w) in [-1, 1]; any size. strength: from
+        0, faithful, to 1, lively, where the model has both. mask: white or true in the holes, for models that fill them. tile: side of
+        the pieces that large images are cut into, 0 for the whole at once. Raises UsageError for what the model cannot do.
+        """
+        from ..tasks.apply import images, of_model
+
+        return images.apply(of_model.applier(self, strength), image, mask, tile)
 
     def to(self, device: str) -> Model:
         """Move the networks: 'cpu', 'cuda', ... Returns the model."""
@@ -146,7 +179,7 @@ def build(config: Mapping[str, Any], code: Collection[str] = ()) -> tuple[Any, D
         if config["format"] > FORMAT:
             raise CheckpointError(f"made by a newer Ganforge (format {config['format']}; this one reads {FORMAT}). Please upgrade.")
         saved = config["spec"]
-        spec = DataSpec(tuple(saved["shape"]), saved["classes"], tuple(saved["names"]), saved["count"])
+        spec = DataSpec(tuple(saved["shape"]), saved["classes"], tuple(saved["names"]), saved["count"], given=tuple(saved.get("given", ())))
         recipe = recipes_json.rebuild(find(config["recipe"], code), config["fields"], code)
         with torch.random.fork_rng(devices=[]):  # building draws weights that are replaced at once
             return recipe.method(spec), spec

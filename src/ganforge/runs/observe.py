@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,9 @@ from ..core.ema import Average
 from ..core.method import Progress
 from ..core.restart import Opinion
 from ..core.train import TICKS, Tick
-from . import card, health, model, plots, report, sampling, sinks
+from . import card, health, model, pictures, plots, report, sinks
 from .folder import Folder
-from .grid import grid, save_png
+from .grid import save_png
 from .live import Voice
 from .recover import MOST
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .judge import Judge
-
-SAMPLES = 64
+    from .likeness import Likeness
 
 
 class Observer:
@@ -35,11 +34,8 @@ class Observer:
         self, folder: Folder, method: Any, recipe: dict[str, Any], voice: Voice, data: Any = None, code: Collection[str] = ()
     ) -> None:
         self.folder, self.recipe, self.voice = folder, recipe, voice
-        run, classes = recipe["fields"]["run"], recipe["spec"]["classes"]
-        self.columns = classes if 2 <= classes <= 12 else 8
-        count = SAMPLES // self.columns * self.columns
-        wanted = [i % classes for i in range(count)] if classes else None
-        self.z, self.y = sampling.starts(method, range(count), classes, wanted)
+        run = recipe["fields"]["run"]
+        self.pictures = pictures.of(method, data, recipe["spec"]["classes"])
         self.every = max(1, TICKS // run["snapshots"])
         self.numbers: dict[str, float] = {}
         self.before: tuple[int, float] | None = None
@@ -54,7 +50,7 @@ class Observer:
         self.sinks = sinks.open_sinks(run["log"], folder.path, recipe)
         if not self.picture(0).exists():  # the networks are as they begin: checkpoints are read later
             with self.going_on("a picture could not be kept", OSError):
-                self.snapshot(Average(method.exports, 0.0).networks["generator"], 0)
+                self.snapshot(Average(method.exports, 0.0).networks, 0)
 
     def step(self, now: Progress) -> None:
         self.voice.progress(now, self.numbers)
@@ -74,7 +70,7 @@ class Observer:
             sink.log({key: value for key, value in line.items() if key != "seen" and not isinstance(value, str)}, now.seen)
         if self._snapshot_due(now):
             with self.going_on("a picture could not be kept", OSError):
-                self.snapshot(tick.average.networks["generator"], now.seen)
+                self.snapshot(tick.average.networks, now.seen)
 
     def record(self) -> None:
         """Append the readings that wait. On a full disk they wait on: whether that ends the training is for the checkpoints to say."""
@@ -96,9 +92,9 @@ class Observer:
                 self.complaints.add(reason)
                 self.voice.say(f"  {reason}")
 
-    def snapshot(self, generator: nn.Module, seen: int) -> None:
-        """Draw the fixed latents with the averaged generator as it stands."""
-        picture = grid(sampling.images(generator, self.z, self.y), columns=self.columns)
+    def snapshot(self, networks: Mapping[str, nn.Module], seen: int) -> None:
+        """Draw the fixed latents, or inputs, with the averaged networks as they stand."""
+        picture = self.pictures.draw(networks)
         save_png(picture, self.picture(seen))
         for sink in self.sinks:
             sink.image("fakes", picture, seen)
@@ -111,7 +107,7 @@ class Observer:
         said = None
         with self.going_on("the guard failed"):
             method, data, run = self.watched
-            if self.guard is None and data is not None:
+            if self.guard is None and data is not None and not pictures.translates(method):  # it looks at what is drawn of latents
                 before = [line for line in self.folder.history() if line["seen"] < tick.now.seen]
                 self.guard = health.Guard(method, data, run, before)
             said = self.guard.look(tick) if self.guard else None
@@ -142,12 +138,14 @@ class Observer:
             self.judge.keep(numbers, tick.now.seen, best)
             if tick.now.seen >= tick.now.total:
                 self.voice.say("best    {metric} {value:.4g} at {seen:,} images, in best/".format(**self.judge.best))
-            return {f"quality/{name}": value for name, value in numbers.items()}
+            return self.judge.columns(numbers)
         return {}
 
     def share(self, tick: Tick, numbers: dict[str, float] | None = None) -> None:
         """Write the averaged networks as they stand into best/, with a card that tells the numbers."""
         status: dict[str, Any] = {"seen": tick.now.seen, "total": tick.now.total, "seconds": round(tick.seconds, 1)}
+        if columns := pictures.captions(self.watched[0]):
+            status["columns"] = columns
         if numbers:
             status["metrics"] = {name if name != "floor" else "the same of real images": value for name, value in numbers.items()}
         text = card.model_card(self.recipe, self.folder.json("plan.json"), {**status, "folder": str(self.folder.path)})
@@ -176,17 +174,20 @@ def with_looks(recipe: Any, data: Any, spec: Any, images_per_second: float) -> A
     run = recipe.run
     if run.evaluations or run.evaluate == "none" or data.images.shape[1] not in (1, 3):
         return recipe
+    from . import judge, likeness
     from .eyes import of_run
-    from .judge import affordable
 
     method = recipe.method(spec).to(spec.device)
     machine.layout(method, run.layout)
     seconds = run.examples / max(images_per_second, 0.05)  # which is rounded to 0.1
-    often = affordable(run.evaluate, method, data, spec.device, (of_run(run.evaluate),), seconds)
+    if pictures.translates(method):
+        often = likeness.affordable(run.evaluate, method, data, spec.device, seconds)
+    else:
+        often = judge.affordable(run.evaluate, method, data, spec.device, (of_run(run.evaluate),), seconds)
     return dataclasses.replace(recipe, run=dataclasses.replace(run, evaluations=often))
 
 
-def _judge(folder: Folder, run: dict[str, Any], method: Any, data: Any, voice: Voice, code: Collection[str]) -> Judge | None:
+def _judge(folder: Folder, run: dict[str, Any], method: Any, data: Any, voice: Voice, code: Collection[str]) -> Judge | Likeness | None:
     option = run.get("evaluate", "auto")
     if data is None or option == "none":
         return None
@@ -194,5 +195,9 @@ def _judge(folder: Folder, run: dict[str, Any], method: Any, data: Any, voice: V
         voice.say(f"note    no evaluation: features are taken of images with 1 or 3 channels, and these have {data.images.shape[1]}")
         return None
     from .judge import Judge  # feature networks are loaded only where a run judges itself
+    from .likeness import Likeness
 
-    return Judge(folder, option, run.get("evaluations", 0), method, data, str(next(method.parameters()).device), code)
+    often, device = run.get("evaluations", 0), str(next(method.parameters()).device)
+    if pictures.translates(method):
+        return Likeness(folder, option, often, method, data, device)
+    return Judge(folder, option, often, method, data, device, code)

@@ -39,7 +39,7 @@ def evaluate_pairs(
     facts = []
     for name in names:
         try:
-            told[name], fact = _likeness(name, network, weights, device)
+            told[name], fact = likeness(name, network, weights, device)
             facts += [fact] if fact else []
         except GanforgeError as error:
             _note(error, name, names, notes)
@@ -72,7 +72,7 @@ def evaluate_pairs(
     return Evaluation(subject, means, errors, {}, settings, notes=tuple(notes))
 
 
-def _likeness(name: str, network: str, weights: str, device: str) -> tuple[tuple[str, Likeness], str]:
+def likeness(name: str, network: str, weights: str, device: str) -> tuple[tuple[str, Likeness], str]:
     """What the metric is called, what computes it, and what of it belongs into the protocol."""
     if name == "lpips":
         if network not in LEAST:

@@ -245,6 +245,8 @@ def _group(name: str) -> tuple[str, str]:
 
 TITLES = {
     "quality": ("Distance to real images (floor: real against real)", "lower is better"),
+    "PSNR": ("Nearness to the wanted images: PSNR", "decibels, higher is better"),
+    "SSIM": ("Nearness to the wanted images: SSIM", "higher is better"),
     "losses": ("Losses", "loss"),
     "logits": ("What the discriminator says (logits)", "logit"),
     "accuracy": ("How often the discriminator is right", "share right"),

@@ -12,7 +12,7 @@ import torch
 
 from ..core import checkpoint, limits, memory, parallel
 from ..core.errors import MemoryShortError, StorageError
-from .observe import SAMPLES
+from .pictures import SAMPLES
 from .recover import CURE, accepts, in_parts
 
 FILES = 1 << 24

@@ -38,6 +38,7 @@ MOST_ROWS = 50
 HOW_TO_READ = {
     "quality": "How far generated images are from real ones, measured now and then on the averaged generator: it should fall and then "
     "level out above the floor. best/ holds the latest model within the noise of its lowest point. See docs/evaluation.md for the name.",
+    "PSNR": "How near made images are to wanted ones on examples not learnt from: it rises, and falls a little for what is lifelike.",
     "losses": "The two losses pull against each other, so they should hover rather than fall: only a discriminator loss that stays at "
     "zero, or a generator loss that climbs without end, means trouble. They say little about how good the images look.",
     "logits": "The discriminator's score for real and for generated images: real should lie above fake, with a gap that settles; "
@@ -176,7 +177,7 @@ def _health(folder: Path, rows: Sequence[Mapping[str, Any]]) -> str:
     return back + (f"<p><strong>Health: {_esc(word)}.</strong> {_esc(advice)}</p>" if advice else "")
 
 
-def _samples(folder: Path, planned: float) -> str:
+def _samples(folder: Path, planned: float, columns: Sequence[object] = ()) -> str:
     """The slider over the sample history, with the real images beside it."""
     shots = [(seen, image) for seen, path in snapshots(folder) if (image := _image(path))]
     real = _image(folder / "reals.png") if (folder / "reals.png").is_file() else None
@@ -186,7 +187,8 @@ def _samples(folder: Path, planned: float) -> str:
         hidden = "" if i == len(shots) - 1 else " hidden"
         css = "shot small" if small else "shot"
         parts.append(f'<img class="{css}" src="{uri}" data-label="{label}" alt="Grid of generated images after {label}"{hidden}>')
-    fakes = f"<figure>{''.join(parts)}<figcaption>Generated: the same latents in every picture</figcaption></figure>" if parts else ""
+    said = f"From left to right: {', '.join(map(str, columns))}; the same inputs" if columns else "Generated: the same latents"
+    fakes = f"<figure>{''.join(parts)}<figcaption>{_esc(said)} in every picture</figcaption></figure>" if parts else ""
     reals = ""
     if real:
         css = ' class="small"' if real[1] else ""
@@ -260,11 +262,12 @@ def _shown(folder: Path) -> str:
     return folder.as_posix() if not folder.is_absolute() else "/".join(folder.parts[-2:]).lstrip("/")
 
 
-def _use(folder: Path) -> str:
+def _use(folder: Path, translates: bool) -> str:
     name, quoted = _shown(folder), shlex.quote(_shown(folder))
-    code = f"import ganforge\n\nmodel = ganforge.load({name!r})\nimages = model.generate(seeds=range(16))"
+    use, word = ("made = model.apply(image)", "apply") if translates else ("images = model.generate(seeds=range(16))", "generate")
+    code = f"import ganforge\n\nmodel = ganforge.load({name!r})\n{use}"
     blocks = (
-        ("New images on the command line", f"gan generate {quoted}"),
+        ("New images on the command line", f"gan {word} {quoted}" + " PHOTO" * translates),
         ("Train on, exactly where it stopped", f"gan resume {quoted}"),
         ("From Python", code),
     )
@@ -275,19 +278,19 @@ def write(folder: Path) -> Path:
     """Write report.html into a run folder, from what is there; parts that are missing say so. Returns its path."""
     folder = Path(folder)
     recipe, plan = _json(folder / "recipe.json"), _json(folder / "plan.json")
-    rows = read_metrics(folder)
+    rows, columns = read_metrics(folder), found if isinstance(found := plan.get("columns"), list) else []
     template = resources.files(__package__).joinpath("report_template.html").read_text(encoding="utf-8")
     script = template.split("<script>")[1].split("</script>")[0]
     page = string.Template(template).substitute(
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         title=_esc(folder.resolve().name),
         status=_status(folder, recipe, plan, rows) + _health(folder, rows),
-        samples=_samples(folder, _planned(recipe, plan)),
+        samples=_samples(folder, _planned(recipe, plan), columns),
         curves=_curves(rows),
         evaluations=_evaluations(folder),
         plan=_plan(plan),
         data=_data(_json(folder / "data_report.json")),
-        use=_use(folder),
+        use=_use(folder, bool(columns)),
         recipe=_table(
             [*_flat({key: value for key, value in recipe.items() if key != "fields"}), *_flat(_dict(recipe.get("fields")))], "Recipe"
         ),

@@ -19,7 +19,6 @@ from ..core.restart import Opinion, Restart
 from ..core.train import train as train_loop
 from ..data import where
 from ..data.describe import full, summary
-from ..data.images import Images
 from ..recipes import find, name_of
 from . import changes, model, plateau, preflight, recover, report, signals, sinks
 from . import folder as folders
@@ -31,7 +30,8 @@ from .grid import grid, save_png
 from .heritage import Parent, take_over
 from .live import Voice, duration, spoken
 from .lock import alone
-from .observe import SAMPLES, Observer, with_looks
+from .observe import Observer, with_looks
+from .pictures import SAMPLES, captions, next_step
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def train(data: str | Path, recipe: Any = "auto", *, dry_run: bool = False, **op
     out="runs/mine". Unknown ones raise UsageError with the nearest known name. Stops cleanly at Ctrl-C, saving first.
     """
     kind = find(recipe) if isinstance(recipe, str) else recipe
-    start = kind(data=Images(path=str(data))) if isinstance(kind, type) else kind
+    start = recipes_json.on(kind, str(data)) if isinstance(kind, type) else kind
     return launch(recipes_json.override(start, {"path": str(data), **options}), dry_run=dry_run)
 
 
@@ -209,7 +209,8 @@ def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, 
         *more,
         f"about {duration(run.examples / rate)} at {rate:,.0f} images/s",
     ]
-    return recipe, {"notes": notes, "images_per_second": round(rate, 1), "parameters": sizes}
+    shown = {"columns": columns} if (columns := captions(method)) else {}
+    return recipe, {"notes": notes, "images_per_second": round(rate, 1), "parameters": sizes, **shown}
 
 
 def _go(
@@ -250,7 +251,7 @@ def _go(
             raise
     if now.seen >= now.total:
         voice.say(f"done    {now.seen:,} images · open {folder.path / 'report.html'}")
-        voice.say(f"next    gan generate {folder.path} --seeds 0-63")
+        voice.say(f"next    {next_step(folder.path, folder.json('plan.json'))}")
     else:
         voice.say(f"stopped at {now.seen:,} of {now.total:,} images, saved. Continue exactly: gan resume {folder.path}")
     if parallel.world()[0] == 0:
@@ -285,4 +286,5 @@ def _reals(data: Any) -> Any:
 
 
 def _plain_spec(spec: Any) -> dict[str, Any]:
-    return {"shape": list(spec.shape), "classes": spec.classes, "names": list(spec.names), "count": spec.count}
+    plain = {"shape": list(spec.shape), "classes": spec.classes, "names": list(spec.names), "count": spec.count}
+    return plain | ({"given": list(spec.given)} if spec.given else {})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
 from pathlib import Path
 
-from ganforge.core.errors import DataError, UsageError
+from ganforge.core.errors import DataError, UsageError, nearest
 from ganforge.data.read import arrays, cifar, files, idx, parquet
 from ganforge.data.source import Arrays, Files
 
@@ -17,6 +19,17 @@ def read(path: Path) -> Files | Arrays:
         return _folder(path) if path.is_dir() else _file(path)
     except PermissionError as error:
         raise DataError(f"{error.filename or path} cannot be read: permission denied.") from error
+
+
+def absent(path: Path, typed: str, known: Collection[str] = ()) -> UsageError:
+    """The error for a path that is not there: what is near it. known: names of built-in sets that would have done as well."""
+    if path.is_symlink():
+        return UsageError(f"{path} is a link that leads nowhere (to {os.readlink(path)}).")
+    if "/" in typed or os.sep in typed or path.suffix or not known:
+        seen = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+        hint = nearest(path.name, seen) if seen else f" The folder {path.parent} does not exist either." * (not path.parent.exists())
+        return UsageError(f"{path} does not exist.{hint}")
+    return UsageError(f"'{typed}' is no file or folder here, and no built-in set.{nearest(typed, known)} Built in: {', '.join(known)}.")
 
 
 def _folder(path: Path) -> Files | Arrays:

@@ -22,6 +22,7 @@ __all__ = ["NAMES", "Cached", "Features", "Moments", "cached", "check_name", "ex
 NAMES = {
     "inception": "the network of 2015 that FID is defined by, 2048 numbers, with the original resize",
     "clean": "the same behind an anti-aliased resize: the protocol of clean-fid",
+    "inception-bf16": "the same in bfloat16, about twice as quick on a processor that multiplies in it; FID-bf16",
     "inception-logits": "its 1008 logits, for the Inception Score; needs weights of your own",
     "inception-768": "its middle, as in some tables of small images",
     "inception-192": "an early layer of it",
@@ -70,7 +71,7 @@ def find(
     if name.startswith("inception") or name == "clean":
         from .inception import Inception
 
-        dim = {"inception": 2048, "clean": 2048, "inception-logits": 1008}.get(name) or int(name.rpartition("-")[2])
+        dim = {"inception-logits": 1008, "inception-768": 768, "inception-192": 192, "inception-64": 64}.get(name, 2048)
         return Inception(name, dim=dim, resizer="clean" if name == "clean" else "tensorflow1", weights=weights, cache=cache, device=device)
     if name == "efficientnet-lite0":
         from .efficientnet import EfficientNet

@@ -20,6 +20,7 @@ from ..weights import Published, obtain
 from . import resize
 from .base import checked, colour
 from .network import Conv, fold, ready, same_shapes
+from .runtime import quickest
 
 SIDE = 299
 PUBLISHED = Published(
@@ -178,6 +179,13 @@ def convert(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
+class _Mean(nn.Module):
+    """Maps (n, c, h, w) -> their means over all places (n, c)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+
 class Inception:
     """Mean activations of the 2015 Inception: uint8 images (n, c, h, w) -> (n, dim). The extractor behind FID, KID and Inception Score.
 
@@ -189,8 +197,9 @@ class Inception:
     def __init__(self, name: str, *, dim: int, resizer: str, weights: str | Path | None, cache: Path, device: str | torch.device) -> None:
         state, sha = obtain("inception", convert, cache, given=weights, published=PUBLISHED, hint=HINT)
         self.name, self.dim, self.device, self.resizer = name, dim, device, resizer
-        self.is_inception = dim in (2048, 1008) and resizer == "tensorflow1"
-        self.facts = {"weights": sha, "resize": resizer, "runtime": "torch", "precision": "fp32"}
+        precision = "bf16" if name.endswith("-bf16") else "fp32"
+        self.is_inception = dim in (2048, 1008) and resizer == "tensorflow1" and precision == "fp32"
+        self.facts: Mapping[str, str] = {"weights": sha, "resize": resizer}
         self.last = None
         if dim == 1008:
             if "fc.weight" not in state or len(state["fc.weight"]) != 1008:
@@ -200,6 +209,9 @@ class Inception:
         with torch.device("meta"):
             keys = list(make().state_dict())
         self.net = ready(make, {key: state[key] for key in keys}, device)
+        example = torch.zeros(2, 3, SIDE, SIDE, device=device)
+        self.run, told = quickest(nn.Sequential(self.net, _Mean()), example, precision)
+        self.facts = {**self.facts, **told}
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
@@ -207,5 +219,5 @@ class Inception:
         shrink = resize.clean if self.resizer == "clean" else resize.tensorflow1
         x = shrink(images if self.resizer == "clean" else images.to(self.device, non_blocking=True), SIDE).to(self.device)
         x = colour(x.sub_(128).div_(128)).contiguous(memory_format=torch.channels_last)
-        features = self.net(x).mean((2, 3))
+        features = self.run(x)
         return (features if self.last is None else features @ self.last).float().cpu()

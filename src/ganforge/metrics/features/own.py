@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...core import ref
 from ...core.errors import UsageError
-from ..stored import arrays
+from ...networks.stored import arrays
 from ..weights import digest
 from .base import Features, checked
 

@@ -52,5 +52,7 @@ fastgan = Networks(_fastgan.Generator, _fastgan.Discriminator)
 """Skip-layer excitation, spectral norm; the discriminator scores parts and can redraw what it sees."""
 dcgan_plain = Networks(_dcgan.Generator, partial(_dcgan.Discriminator, norm=_dcgan.plain))
 """No norm in the discriminator: for penalties and weight clipping, which batch norm would blur over examples."""
+dcgan_spread = Networks(_dcgan.Generator, partial(_dcgan.Discriminator, spread=4))
+"""DCGAN's, and the discriminator sees how much the images of a batch differ: against mode collapse."""
 dcgan_layer_norm = Networks(_dcgan.Generator, partial(_dcgan.Discriminator, norm=_dcgan.layer_norm))
 """Layer norm in the discriminator, as in WGAN-GP."""

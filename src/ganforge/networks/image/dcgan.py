@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, relu
 
 from ..conditioning import WAYS_IN_DISCRIMINATORS, WAYS_IN_GENERATORS, Join, JoinMap, PlainNorm, Projection, batch_norm, check_ways
+from .equalised import BatchSpread
 from .grid import grid
 from .pixels import squashed
 
@@ -38,7 +39,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Image (n, c, h, w), y (n,) -> logits (n,). `norm` makes the norms inside; pass `plain` where a penalty forbids batch norm."""
+    """Image (n, c, h, w), y (n,) -> logits (n,). `norm` makes the norms inside; pass `plain` where a penalty forbids batch norm.
+
+    spread: the head sees how much so many examples differ, neighbours in the batch (ProGAN, arXiv:1710.10196, sec. 3). 0: it does not.
+    """
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class Discriminator(nn.Module):
         classes: int = 0,
         condition: str = "projection",
         norm: Callable[[int], nn.Module] | None = None,
+        spread: int = 0,
     ) -> None:
         super().__init__()
         check_ways(condition, WAYS_IN_DISCRIMINATORS, "dcgan.Discriminator")
@@ -56,12 +61,15 @@ class Discriminator(nn.Module):
         widths = [shape[0] + self.join.extra, *(_width(width, i) for i in range(self.grid.doublings))]
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in zip(widths, widths[1:], strict=False))
         self.norms = nn.ModuleList([plain(widths[1]), *(norm(b) for b in widths[2:])])  # none on the first layer: paper, sec. 3
-        self.head = Projection(widths[-1] * self.grid.height * self.grid.width, classes if condition == "projection" else 0)
+        self.spread = BatchSpread(spread) if spread else nn.Identity()
+        last = widths[-1] + bool(spread)
+        self.head = Projection(last * self.grid.height * self.grid.width, classes if condition == "projection" else 0)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.grid.pad(self.join(x, y))
         for down, norm in zip(self.downs, self.norms, strict=True):
             h = leaky_relu(norm(down(h), y), 0.2)
+        h = self.spread(h)
         return self.head(h.permute(0, 2, 3, 1).flatten(1), y)  # channels last, so that gradients come back in the convolutions' order
 
 

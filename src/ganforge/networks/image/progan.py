@@ -7,6 +7,7 @@ in. It is a buffer, so it is saved, and an integer, so that averaged networks ha
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,12 +29,23 @@ class _Growing(nn.Module):
     def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.grid, self.size = grid(*shape[1:]), shape[1:]
-        self.register_buffer("level", torch.tensor(self.grid.doublings * WHOLE))
+        self.known = self.grid.doublings * WHOLE
+        """`level` where the host can read it without waiting for the device. It follows in training alone: an average has its buffer."""
+        self.register_buffer("level", torch.tensor(self.known))
+
+    def grow(self, level: float) -> None:
+        """Be grown so far, in resolutions."""
+        self.known = round(level * WHOLE)
+        self.level.fill_(self.known)
 
     def at(self) -> tuple[int, float]:
         """The highest resolution in use, as doublings of the smallest map, and how much of it is faded in, in (0, 1]."""
-        low, part = divmod(int(self.level), WHOLE)
+        low, part = divmod(self.known if self.training else int(self.level), WHOLE)
         return (low + 1, part / WHOLE) if part else (low, 1.0)
+
+    def _load_from_state_dict(self, *told: Any) -> None:
+        super()._load_from_state_dict(*told)
+        self.known = int(self.level)
 
 
 class UpBlock(nn.Module):

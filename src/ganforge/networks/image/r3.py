@@ -4,24 +4,21 @@ Own code from the published facts: bottleneck blocks with a leaky ReLU after eac
 convolution starting at zero, variance kept by the initial weights alone, bilinear resampling, a learnt basis in
 place of the first feature map. Departures, found on short runs (docs/LOG.md): a leaky ReLU before both heads, an
 elastic tanh after the generator's, and a head on all last features where the paper pools them (pool=True: as the paper).
-For CPUs: dense 3x3 convolutions (group=0) where the paper groups 16 channels, and pixels folded into channels
-(patch=2), so that no block works at full resolution.
+For CPUs: dense 3x3 convolutions (group=0) where the paper groups 16 channels.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import avg_pool2d, interpolate, leaky_relu
 
 from ..conditioning import WAYS_IN_DISCRIMINATORS, Join, JoinMap, Projection, check_ways
 from .grid import Grid, grid
 from .pixels import elastic_tanh
-
-Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+from .start import fan_in as _start
 
 
 class Block(nn.Module):
@@ -46,8 +43,7 @@ class Block(nn.Module):
 class Generator(nn.Module):
     """z (n, z), y (n,) -> image (n, c, h, w) in [-1, 1].
 
-    `width` channels at the highest resolution that has blocks (the image's, divided by `patch`), doubled at every
-    halving up to `cap` times; `blocks` blocks per resolution.
+    `width` channels at the image's resolution, doubled at every halving up to `cap` times; `blocks` blocks per resolution.
     """
 
     def __init__(
@@ -62,27 +58,25 @@ class Generator(nn.Module):
         expansion: int = 1,
         group: int = 0,
         cap: int = 8,
-        patch: int = 1,
     ) -> None:
         super().__init__()
         check_ways(condition, ("concat",), "r3.Generator")
         self.grid, self.size = grid(*shape[1:]), shape[1:]
         self.join = Join(classes, z)
-        self.patch = patch
-        widths = _widths(width, self.grid, patch, cap)[::-1]
+        widths = _widths(width, self.grid, cap)[::-1]
         self.basis = nn.Parameter(torch.randn(widths[0], self.grid.height, self.grid.width))
         self.stem = _start(nn.Linear(z + self.join.extra, widths[0], bias=False))
         depth = blocks * len(widths)
         self.stages = nn.ModuleList(nn.Sequential(*(Block(w, expansion, group, depth) for _ in range(blocks))) for w in widths)
         self.changes = nn.ModuleList(_change(a, b) for a, b in zip(widths, widths[1:], strict=False))
-        self.head = _start(_pixels(widths[-1] // patch**2, shape[0], patch))
+        self.head = _start(nn.Conv2d(widths[-1], shape[0], 1))
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.basis * self.stem(self.join(z, y))[:, :, None, None]
         h = self.stages[0](h)
         for change, stage in zip(self.changes, self.stages[1:], strict=True):
             h = stage(interpolate(change(h), scale_factor=2, mode="bilinear"))
-        x = self.head(pixel_shuffle(leaky_relu(h, 0.2), self.patch))
+        x = self.head(leaky_relu(h, 0.2))
         return elastic_tanh(self.grid.crop(x, *self.size))
 
 
@@ -100,17 +94,15 @@ class Discriminator(nn.Module):
         expansion: int = 1,
         group: int = 0,
         cap: int = 8,
-        patch: int = 1,
         pool: bool = False,
     ) -> None:
         super().__init__()
         check_ways(condition, WAYS_IN_DISCRIMINATORS, "r3.Discriminator")
         self.grid = grid(*shape[1:])
         self.join = JoinMap(classes if condition == "concat" else 0, *shape[1:])
-        self.patch = patch
-        widths = _widths(width, self.grid, patch, cap)
+        widths = _widths(width, self.grid, cap)
         depth = blocks * len(widths)
-        self.stem = _start(_pixels(shape[0] + self.join.extra, widths[0] // patch**2, patch))
+        self.stem = _start(nn.Conv2d(shape[0] + self.join.extra, widths[0], 1))
         self.stages = nn.ModuleList(nn.Sequential(*(Block(w, expansion, group, depth) for _ in range(blocks))) for w in widths)
         self.changes = nn.ModuleList(_change(a, b) for a, b in zip(widths, widths[1:], strict=False))
         features, projected = widths[-1] * self.grid.height * self.grid.width, classes if condition == "projection" else 0
@@ -119,7 +111,7 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.stem(self.grid.pad(self.join(x, y)))
-        h = self.stages[0](h if self.patch == 1 else pixel_unshuffle(leaky_relu(h, 0.2), self.patch))
+        h = self.stages[0](h)
         for change, stage in zip(self.changes, self.stages[1:], strict=True):
             h = stage(change(avg_pool2d(h, 2)))
         h = leaky_relu(h, 0.2)
@@ -138,33 +130,15 @@ class Pool(nn.Module):
         return self.mix(self.places(h).flatten(1))
 
 
-def _widths(width: int, grid: Grid, patch: int, cap: int) -> list[int]:
-    """Channels from the highest resolution that has blocks down to the grid."""
-    halvings = grid.doublings - (patch.bit_length() - 1)
-    if patch not in (1, 2, 4) or halvings < 0:
-        raise ValueError(f"patch must be 1, 2 or 4, and images have {4 * patch} pixels or more a side; got {patch}.")
-    if width % patch**2:
-        raise ValueError(f"with patch {patch}, width must be a multiple of {patch**2}; got {width}.")
-    return [width * min(2**i, cap) for i in range(halvings + 1)]
+def _widths(width: int, grid: Grid, cap: int) -> list[int]:
+    """Channels from the image's resolution down to the grid."""
+    return [width * min(2**i, cap) for i in range(grid.doublings + 1)]
 
 
 def _change(a: int, b: int) -> nn.Module:
     return nn.Identity() if a == b else _start(nn.Conv2d(a, b, 1, bias=False))
 
 
-def _pixels(a: int, b: int, patch: int) -> nn.Conv2d:
-    """To or from pixels: 1x1 as in the paper; 3x3 at full resolution where blocks work below it, so that neighbours agree."""
-    return nn.Conv2d(a, b, 1) if patch == 1 else nn.Conv2d(a, b, 3, padding=1)
-
-
 def _groups(channels: int, group: int) -> int:
     """Number of groups that holds `group` channels each; 1 (dense) where that does not divide."""
     return channels // group if group > 0 and channels % group == 0 else 1
-
-
-def _start(layer: Layer, gain: float = 1.0) -> Layer:
-    """Weights N(0, (gain / sqrt(fan in))^2), biases 0."""
-    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(layer.weight[0].numel()))
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer

@@ -1,0 +1,254 @@
+"""Every restoration, learnt in minutes, against the best classical methods on photographs that nobody learnt from.
+
+    python benchmarks/restore.py --minutes 3                              # about an hour on two cores; runs/restore/table.md
+    python benchmarks/restore.py --tasks denoise dejpeg --seeds 3
+    python benchmarks/restore.py --tasks super-resolution --set width=32 --out runs/wider
+
+Learnt from 732 photographs of fruit (benchmarks/photographs.py); judged on pieces of 256 pixels of others of the kind, and on photographs
+of anything else, those that scikit-image and scikit-learn bring. A classical method is tried at many strengths, and the one with the best
+mean on the very test set counts; it is told the kernel of the blur, the level of the noise, the mean colour of the photographs. Colours
+are learnt and judged on one kind of fruit, and no dots are given. "faithful" is the network before the game, "generator" the one after.
+PSNR / SSIM / perceptual distance are means over images of 8 bits; PSNR of inpainting counts the holes alone.
+What is done already is not done again: scores.json, table.md, a picture a task and the runs are in --out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import itertools
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from photographs import groceries, middles, samples
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+import ganforge
+from ganforge.data.degrade import presets
+from ganforge.data.source import cache_folder
+from ganforge.methods import tasks
+from ganforge.metrics import classical
+from ganforge.metrics.classical.colouring import mean_chroma
+from ganforge.metrics.classical.known import Image, Known
+from ganforge.metrics.colour import delta_e2000
+from ganforge.metrics.features import to_uint8
+from ganforge.metrics.likeness import Sight, sight
+from ganforge.metrics.pairs import ssim
+from ganforge.runs.grid import grid, save_png
+from ganforge.runs.model import Model
+from ganforge.runs.pictures import translated
+
+TASKS = ("super-resolution", "denoise", "deblur", "dejpeg", "inpaint", "colourise", "low-light", "old-photo")
+OPTIONS = {"super-resolution": {"scale": 2}, "denoise": {"sigma": 25}, "dejpeg": {"quality": 10}}
+RIVALS = {"super-resolution": ("bicubic", 1.2), "denoise": ("", 0.6), "deblur": ("wiener", 0.0), "inpaint": ("telea", 0.2)}
+"""What the faithful network has to beat, by how its name begins, and by how many decibels; else the best, by none."""
+LEARNT = ("faithful", "generator")
+LIVELY = ("super-resolution", "denoise", "deblur", "dejpeg")
+"""Tasks whose generator must look CLOSER than the faithful network, and may cost LOSS decibels."""
+CLOSER, LOSS = 0.1, 3.0
+PALER = 0.6
+"""Share of the colour difference of grey that may remain."""
+KIND = "Satsumas"
+"""The closed domain of colours."""
+SIDE, MOST, CROP = 256, 20, 128
+"""Of test pieces, how many of fruit, and what is shown of them."""
+SHOWN = 3
+"""Pieces of either set on a picture."""
+
+
+class Test(NamedTuple):
+    """x (n, 3, h, w) uint8: the truth; given (n, c, h', w'): for a network; seen (n, 3, h', w') uint8, known: for classical methods."""
+
+    x: Tensor
+    given: Tensor
+    seen: Tensor
+    known: Sequence[Known]
+
+
+def damaged(task: str, x: Tensor, fruit: Tensor) -> Test:
+    """Test pieces x (n, 3, h, w) uint8 with the damage of a task, the same every time; `fruit`: photographs one could have learnt from."""
+    clean, facts = x.float() / 127.5 - 1, [Known()] * len(x)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if task == "deblur":
+            given, kernels = presets.blurred(clean)
+            facts = [Known(kernel=kernel.numpy()) for kernel in kernels]
+        elif task == "colourise":
+            given = torch.cat([presets.grey(clean), torch.zeros_like(clean)], 1)
+            facts = [Known(chroma=mean_chroma(arrays(fruit)))] * len(x)
+        else:
+            strengths = [OPTIONS.get(task, {}).get(name, 0) for name in ("scale", "sigma", "quality")]
+            given = getattr(tasks, task.replace("-", "_")).degradation("", *strengths)(clean)
+            facts = [Known(sigma=strengths[1])] * len(x)
+    if task == "inpaint":
+        facts = [Known(hole=hole.numpy() > 0.5) for hole in given[:, 3]]
+    return Test(x, given, to_uint8(given[:, :1].expand_as(clean) if task == "colourise" else given[:, :3]), facts)
+
+
+def rival(task: str, test: Test) -> tuple[str, Tensor, Mapping[str, float]]:
+    """The classical method with the best mean PSNR, its results (n, 3, h, w) uint8, and the mean PSNR of all methods."""
+    found: dict[str, list[Image]] = {}
+    for image, known in zip(arrays(test.seen), test.known, strict=True):
+        for name, made in classical.restored(task, image, known).items():
+            found.setdefault(name, []).append(made)
+    stacks = {name: torch.stack([torch.from_numpy(one.copy()).permute(2, 0, 1) for one in each]) for name, each in found.items()}
+    scores = {name: statistics.mean(psnrs(made, test)) for name, made in stacks.items()}
+    name = max(scores, key=lambda key: scores[key])
+    return name, stacks[name], scores
+
+
+def psnrs(made: Tensor, test: Test) -> list[float]:
+    """Of each image (n, 3, h, w) uint8; of inpainting, in the hole."""
+    pairs = zip(arrays(made), arrays(test.x), test.known, strict=True)
+    return [classical.psnr(a, b, known.hole) for a, b, known in pairs]
+
+
+def judged(made: Tensor, test: Test, eye: Sight) -> dict[str, float]:
+    """Means over the test images of what was made of them (n, 3, h, w), uint8."""
+    pairs = zip(*((images.float() / 127.5 - 1).split(1) for images in (made, test.x)), strict=True)
+    each = [[float(compare(*pair)) for compare in (ssim, eye.distance, delta_e2000)] for pair in pairs]
+    columns = [psnrs(made, test), *zip(*each, strict=True)]
+    return dict(zip(("PSNR", "SSIM", "perceptual", "Delta-E"), map(statistics.mean, columns), strict=True))
+
+
+def arrays(images: Tensor) -> list[Image]:
+    """(n, 3, h, w) uint8 -> n of (h, w, 3)."""
+    return [image.permute(1, 2, 0).contiguous().numpy() for image in images]
+
+
+def learnt(task: str, seed: int, data: Path, options: argparse.Namespace) -> tuple[Model, dict[str, float]]:
+    """The model of a finished run, trained or resumed if need be, and what it took."""
+    out = options.out / f"{task}-{seed}"
+    if (out / "recipe.json").is_file():
+        run = ganforge.resume(out)
+    else:
+        chosen: dict[str, Any] = {"minutes": options.minutes, "threads": options.threads, "seed": seed, "out": str(out)}
+        chosen |= OPTIONS.get(task, {})
+        for name, value in (word.split("=", 1) for word in options.set):
+            chosen[name.replace("-", "_")] = ast.literal_eval(value) if value[0] in "0123456789TF" else value
+        run = ganforge.train(str(data), "restore", task=task, **chosen)
+    if not run.finished:
+        raise SystemExit(run.exit_code)  # Ctrl-C: the next call goes on from here
+    return run.model(), {"minutes": run.history()[-1]["seconds"] / 60, "seen": run.seen}
+
+
+def one(task: str, options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+    """Learn and judge a task with every seed that it has not been done with, and add a row for each."""
+    parts = [options.photos / part for part in ("train", "test")]
+    if task == "colourise":
+        parts = [part / KIND if (part / KIND).is_dir() else part for part in parts]
+    seeds = [seed for seed in range(options.seeds) if not any((row["task"], row["seed"]) == (task, seed) for row in rows)]
+    if not seeds:
+        return
+    eye, fruit = sight("", cache_folder(), "cpu"), middles(parts[0], SIDE, 100)
+    tests = {"fruit": damaged(task, middles(parts[1], SIDE, MOST), fruit), "anything": damaged(task, samples(SIDE), fruit)}
+    rivals = {where: rival(task, test) for where, test in tests.items()}
+    for seed in seeds:
+        model, took = learnt(task, seed, parts[0], options)
+        row = {"task": task, "seed": seed, "eye": eye.name, **took}
+        shown: list[Tensor] = []
+        for where, test in tests.items():
+            best, made, scores = rivals[where]
+            ways = {"given": interpolate(test.seen, test.x.shape[2:]), "classical": made}
+            ways |= {way: to_uint8(translated(model.networks[way], test.given)) for way in LEARNT if way in model.networks}
+            means = {way: judged(made, test, eye) for way, made in ways.items()}
+            row[where] = {"ways": means, "rival": best, "rivals": scores, "images": len(test.x)}
+            if task == "inpaint":
+                ways["given"] = torch.where(test.given[:, 3:] > 0.5, 128, ways["given"])
+            shown += crops([*ways.values(), test.x])
+        rows.append(row)
+        (options.out / "scores.json").write_text(json.dumps(rows, indent=1))
+        if seed == 0:
+            save_png(grid(torch.stack(shown), columns=len(ways) + 1, zoom=2), options.out / f"{task}.png")
+
+
+def crops(columns: Sequence[Tensor]) -> list[Tensor]:
+    """Of some images, where they were damaged most: the first column, ..., the last, image by image, (3, CROP, CROP) uint8 each."""
+    found, parts = list[Tensor](), [slice(start, start + CROP) for start in range(0, SIDE - CROP + 1, 64)]
+    for i in range(0, len(columns[0]), -(-len(columns[0]) // SHOWN)):
+        cut = [[column[i, :, *place] for column in columns] for place in itertools.product(parts, parts)]
+        found += max(cut, key=lambda of: float((of[0].float() - of[-1].float()).square().mean()))
+    return found
+
+
+def table(rows: Sequence[Mapping[str, Any]], where: str) -> str:
+    """Markdown: a line a task, means over its seeds."""
+    lines = ["| task | as given | best classical | faithful | generator | images |", "|---|---|---|---|---|---|"]
+    for task in dict.fromkeys(row["task"] for row in rows):
+        mine = [row[where] for row in rows if row["task"] == task]
+        cells = [cell(mine, way) for way in ("given", "classical", *LEARNT)]
+        lines.append(f"| {task} | {cells[0]} | {mine[0]['rival']}: {' | '.join(cells[1:])} | {mine[0]['images']} |")
+    return "\n".join(lines)
+
+
+def cell(rows: Sequence[Mapping[str, Any]], way: str) -> str:
+    """PSNR / SSIM / perceptual distance, with the standard deviation over seeds of the first."""
+    if way not in rows[0]["ways"]:
+        return "-"
+    values = {name: [row["ways"][way][name] for row in rows] for name in ("PSNR", "SSIM", "perceptual")}
+    spread = f" ± {statistics.stdev(values['PSNR']):.2f}" if len(rows) > 1 and way in LEARNT else ""
+    means = {name: statistics.mean(each) for name, each in values.items()}
+    return f"{means['PSNR']:.2f}{spread} / {means['SSIM']:.3f} / {means['perceptual']:.3f}"
+
+
+def goals(rows: Sequence[Mapping[str, Any]], where: str) -> str:
+    """Markdown: what was to be reached, what was, and whether that is enough; means over seeds."""
+    told: list[tuple[str, str, bool]] = []
+    for task in dict.fromkeys(row["task"] for row in rows):
+        mine = [row[where] for row in rows if row["task"] == task]
+        ways = mine[0]["ways"]
+        mean = {way: {name: statistics.mean(row["ways"][way][name] for row in mine) for name in ways[way]} for way in ways}
+        before, after = mean.get("faithful", mean["generator"]), mean["generator"]
+        if task == "colourise":
+            share = before["Delta-E"] / mean["given"]["Delta-E"]
+            told.append(
+                (f"colourise: at most {PALER} x the CIEDE2000 of grey, {mean['given']['Delta-E']:.2f}", f"{share:.2f} x", share <= PALER)
+            )
+            continue
+        name, margin = RIVALS.get(task, ("", 0.0))
+        against = max(value for key, value in mine[0]["rivals"].items() if key.startswith(name))
+        gain, text = before["PSNR"] - against, f"{name or 'the best classical'}, {against:.2f} dB"
+        told.append((f"{task}: faithful above {text}, by {margin} dB", f"{gain:+.2f} dB", gain >= margin))
+        if task in LIVELY and "faithful" in ways:
+            closer, loss = 1 - after["perceptual"] / before["perceptual"], before["PSNR"] - after["PSNR"]
+            text = f"{task}: generator looks {CLOSER:.0%} closer than faithful, for at most {LOSS:g} dB"
+            told.append((text, f"{closer:.0%}, {loss:.2f} dB", closer >= CLOSER and loss <= LOSS))
+    lines = [f"| {text} | {reached} | {'met' if met else 'not met'} |" for text, reached, met in told]
+    return "\n".join(["| goal | reached | |", "|---|---|---|", *lines])
+
+
+def report(rows: Sequence[Mapping[str, Any]], options: argparse.Namespace) -> str:
+    took = ", ".join(f"{row['task']} {row['minutes']:.1f} min {row['seen']:,} pieces" for row in rows)
+    told = f"PSNR / SSIM / {rows[0]['eye']}; {options.threads} threads, {took}."
+    parts = ["On fruit:", table(rows, "fruit"), "On anything else:", table(rows, "anything"), goals(rows, "fruit"), told]
+    return "\n\n".join([*parts, "Pictures: given, best classical, faithful, generator, truth."])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--photos", type=Path, default=Path("runs/photographs"), help="a folder of train/ and test/; fetched if absent")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="more options of the recipe, such as width=32")
+    parser.add_argument("--out", type=Path, default=Path("runs/restore"))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(options.threads)
+    groceries(options.photos)
+    scores = options.out / "scores.json"
+    rows: list[dict[str, Any]] = json.loads(scores.read_text()) if scores.is_file() else []
+    for task in options.tasks:
+        one(task, options, rows)
+        (options.out / "table.md").write_text(report(rows, options) + "\n")
+    print(report(rows, options))
+
+
+if __name__ == "__main__":
+    main()

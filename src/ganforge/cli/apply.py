@@ -1,0 +1,101 @@
+"""`gan apply RUN photo.jpg -o out.png`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from ..core.errors import DataError, UsageError
+from .options import call
+
+if TYPE_CHECKING:
+    from ..tasks.apply.work import Outcome
+
+
+def main(arguments: list[str]) -> int:
+    return call(apply, arguments, "gan apply")
+
+
+def apply(
+    run: Annotated[str, tyro.conf.Positional],
+    inputs: Annotated[tuple[str, ...], tyro.conf.Positional],
+    out: Annotated[str, tyro.conf.arg(aliases=("-o",))] = "",
+    strength: float | None = None,
+    tile: str = "auto",
+    mask: str = "",
+    hole: str = "auto",
+    suffix: str = "",
+    skip_existing: bool = False,
+    overwrite: bool = False,
+    network: str = "generator",
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    device: str = "auto",
+    code: tuple[str, ...] = (),
+) -> int:
+    """Restore, enlarge, colour, fill or translate pictures and videos. What fails is told, the rest is done, and the exit code is then 3.
+
+    Args:
+        run: A run folder, or a copy of its best/ folder.
+        inputs: Images, videos, patterns in quotes, folders with all that is in them, or - for standard input.
+        out: A file for one input, else a folder that mirrors the inputs; - for standard output (PNG). A file's ending chooses its format.
+        strength: From 0, faithful, to 1, lively, for models that were trained in both ways. None: 1 where there is a choice.
+        tile: Side of the pieces that large pictures are cut into: auto, pixels, or 0 for the whole at once.
+        mask: Where the holes are, for models that fill them: a picture, or a folder of pictures of the same names.
+        hole: The colour of holes in masks: white, black, or auto, which takes the rarer one and says so.
+        suffix: Put behind every name: photo.jpg becomes photo-new.jpg with --suffix=-new.
+        skip_existing: Leave out what is there already.
+        overwrite: Replace what is there already, inputs included.
+        network: Which of the model's networks, such as backward for the way back of a CycleGAN.
+        as_json: Write one line of JSON a file.
+        device: cpu, cuda, or auto.
+        code: Your own .py files that the model names and that may be run.
+    """
+    side, place = parse_tile(tile), parse_mask(mask, hole)
+    from ..runs.model import load
+    from ..tasks.apply import files, of_model
+    from ..tasks.apply.work import Outcome, Work, planned, work
+
+    found, others = files.jobs(inputs, out, suffix)
+    wanted, there = planned(found, skip=skip_existing, overwrite=overwrite)
+    model = load(run, code=code, device=device)
+    facts = of_model.facts(model, network=network, strength=strength)
+    how = Work(of_model.applier(model, strength, network), facts, side, place, hole, sys.stdin.buffer, sys.stdout.buffer)
+    stream = sys.stderr if out == files.STREAM else sys.stdout
+    failed, said = 0, set[str]()
+    for outcome in chain((Outcome(job, "skipped") for job in there), work(wanted, how)):
+        stream.write(json.dumps(outcome.told()) + "\n" if as_json else _lines(outcome, said))
+        stream.flush()
+        failed += outcome.status == "failed"
+    if not as_json and (len(found) > 1 or failed or others):
+        left = f", {others} others left alone" if others else ""
+        stream.write(f"{len(wanted) - failed} done, {failed} failed, {len(there)} skipped{left}\n")
+    return DataError.exit_code if failed else 0
+
+
+def _lines(outcome: Outcome, said: set[str]) -> str:
+    """What became of a file, and below it what was not said before."""
+    new = [note for note in outcome.notes if note not in said]
+    said.update(new)
+    return "\n".join([outcome.line(), *(f"  {note}" for note in new)]) + "\n"
+
+
+def parse_tile(text: str) -> int | str:
+    """'auto' or a number. Raises UsageError for anything else."""
+    if text == "auto" or text.isdecimal():
+        return text if text == "auto" else int(text)
+    raise UsageError(f"--tile is auto, 0 for the whole at once, or pixels; got {text}.")
+
+
+def parse_mask(mask: str, hole: str) -> Path | None:
+    """The mask's place, None for none. Raises UsageError for a colour of holes that is not known, DataError where it is not there."""
+    if hole not in ("auto", "white", "black"):
+        raise UsageError(f"--hole is auto, white or black; got {hole}.")
+    place = Path(mask).expanduser() if mask else None
+    if place and not place.exists():
+        raise DataError(f"there is no --mask {mask}.")
+    return place

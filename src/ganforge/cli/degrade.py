@@ -1,0 +1,76 @@
+"""`gan degrade PRESET PHOTOS [-o sheet.png]`: what a degradation does to one's photographs, as one picture."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..core.errors import UsageError
+from .options import call
+
+USAGE = "gan degrade PRESET PHOTOS [-o sheet.png]"
+
+
+def main(arguments: list[str]) -> int:
+    if not {"-h", "--help"} & {*arguments} and len([a for a in arguments[:2] if not a.startswith("-")]) < 2:
+        from ..data.degrade.presets import PRESETS
+
+        raise UsageError(f"say which degradation and of what: {USAGE}. PRESET is one of {', '.join(PRESETS)}; PHOTOS an image or a folder.")
+    return call(degrade, arguments, "gan degrade")
+
+
+def degrade(
+    preset: Annotated[str, tyro.conf.Positional],
+    photos: Annotated[str, tyro.conf.Positional],
+    out: Annotated[str, tyro.conf.arg(aliases=("-o",))] = "",
+    scale: int | None = None,
+    sigma: float | None = None,
+    quality: int | None = None,
+    draws: int = 3,
+    count: int = 6,
+    seed: int = 0,
+) -> int:
+    """Show what a network would be given in training: a row a photograph, the original beside several degraded draws.
+
+    Of each photograph the 256 x 256 pixels with most detail are shown, at their own scale. Nothing is changed.
+
+    Args:
+        preset: clean, web or harsh (made smaller for super-resolution); noise, jpeg, deblur, low-light, old-photo; grey, hinted, holes.
+        photos: An image, a folder of images, or an archive.
+        out: Where the picture goes. Empty: degrade-PRESET.png here.
+        scale: How many times smaller clean, web and harsh make images: 1 to 4, else 2.
+        sigma: Strength of noise, of 255; else 25.
+        quality: Of jpeg, 1 to 100; else 20.
+        draws: Degraded versions of each photograph, 1 to 8.
+        count: Photographs, 1 to 32, from all over the folder.
+        seed: The draws follow from it.
+    """
+    if not 1 <= draws <= 8 or not 1 <= count <= 32:
+        raise UsageError(f"--draws goes from 1 to 8 and --count from 1 to 32; got {draws} and {count}.")
+    import torch
+
+    from ..data.degrade.presets import named
+    from ..data.degrade.sheet import contact_sheet, detail, photographs, visible
+    from ..runs.grid import save_png
+
+    degradation = visible(preset, named(preset, scale, sigma, quality))
+    path = _outside(Path(out or f"degrade-{preset}.png").expanduser(), photos)
+    found = [(name, detail(x, step=12)) for name, x in photographs(photos, count)]  # 12: a multiple of every scale
+    torch.manual_seed(seed)
+    strengths = [f"{key} {value:g}" for key, value in (("scale", scale), ("sigma", sigma), ("quality", quality)) if value is not None]
+    save_png(contact_sheet(found, degradation, draws, ", ".join([preset, *strengths, f"seed {seed}"])), path)
+    sys.stdout.write(f"{path}: photographs {len(found)}, draws of each {draws}\n")
+    return 0
+
+
+def _outside(path: Path, photos: str) -> Path:
+    """Raises UsageError where the sheet would lie among the photographs, which the next training would read, or replace one."""
+    data = Path(photos).expanduser().resolve()
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"-o {path} must end in .png. Type: -o {path.with_suffix('.png')}")
+    if path.resolve() == data or data.is_dir() and path.resolve().is_relative_to(data):
+        raise UsageError(f"{path} would lie among the photographs, which stay untouched. Choose another place: -o ../{path.name}")
+    return path

@@ -1,0 +1,61 @@
+"""`gan preview RUN photo.jpg -o sheet.png`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..core.errors import DataError, UsageError
+from .apply import parse_mask
+from .options import call
+
+
+def main(arguments: list[str]) -> int:
+    return call(preview, arguments, "gan preview")
+
+
+def preview(
+    run: Annotated[str, tyro.conf.Positional],
+    photo: Annotated[str, tyro.conf.Positional],
+    out: Annotated[str, tyro.conf.arg(aliases=("-o",))] = "preview.png",
+    mask: str = "",
+    hole: str = "auto",
+    device: str = "auto",
+    code: tuple[str, ...] = (),
+) -> int:
+    """Show what a model makes of the most detailed 256 pixels of a photo, at strengths 0, 0.5 and 1 where it has them, beside the input.
+
+    Args:
+        run: A run folder, or a copy of its best/ folder.
+        photo: An image file.
+        out: Where the picture goes (PNG).
+        mask: Where the holes are, for models that fill them.
+        hole: The colour of holes in masks: white, black, or auto.
+        device: cpu, cuda, or auto.
+        code: Your own .py files that the model names and that may be run.
+    """
+    place, source, target = parse_mask(mask, hole), Path(photo).expanduser(), Path(out).expanduser()
+    if not source.is_file():
+        raise DataError(f"there is no image file {photo}.")
+    if target.suffix.lower() != ".png" or target.exists() and target.samefile(source):
+        raise UsageError(f"-o {out}: the sheet is a PNG file of its own. Use a name that ends in .png.")
+    from ..data.opening import Unusable
+    from ..runs.grid import save_bytes
+    from ..runs.model import load
+    from ..tasks import preview as tasks
+    from ..tasks.apply import holes, of_model, pictures
+
+    model = load(run, code=code, device=device)
+    try:
+        picture, found = pictures.read(source), None
+        if place:
+            found, said = holes.holes(pictures.read(holes.mask_of(source, place)), picture.size, hole)
+            sys.stdout.write(said + "\n")
+    except Unusable as error:
+        raise DataError(f"{photo} or its mask cannot be used: {error}.") from error
+    save_bytes(tasks.png(tasks.sheet(model, picture, found), of_model.facts(model)), target)
+    sys.stdout.write(f"{target}\n")
+    return 0

@@ -1,0 +1,286 @@
+"""How image-to-image data is laid out, told by the names of its folders and files, and by a few sizes: pairs, masks, two domains."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ganforge.data.layout import TEST, TRAIN, VAL, common
+from ganforge.data.opening import Unusable, probe
+from ganforge.data.source import USUAL, Files, natural, plain
+
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+"""Words of a folder's name: trainA is train and A, train_label is train and label."""
+PARTS = {**dict.fromkeys(TRAIN, "train"), **dict.fromkeys(TEST, "test"), **dict.fromkeys(VAL, "val")}
+MASK = re.compile(r"(?i)^(.+?)[_\-. ]?mask[_\-. ]?\d*$")
+SCALE = re.compile(r"(?i)[_\-. ]?x[2348]$")
+STRAY = 0.1
+"""Share of the images that may lie outside the folders that a layout is told by."""
+LOOKED = 48
+"""Images whose size is looked at."""
+BESIDE = {"inst", "instance", "feat"}
+"""Folders that pix2pixHD keeps beside its labels; not used here."""
+EXPECTED = """Expected one of:
+  A/ and B/ with the same file names, each with train/ (and test/) inside, or trainA/ and trainB/, or train_A/ and train_B/
+  lr/ and hr/, lq/ and gt/, input/ and target/, train_label/ and train_img/
+  images/ and masks/, or photo.png beside photo_mask001.png
+  images that hold both side by side, twice as wide as high"""
+TWO_SETS = "two folders of any names, or trainA/ and trainB/ (and testA/, testB/)."
+
+
+class Kind(NamedTuple):
+    """Words in the names of folders that hold the inputs (A) and the wanted images (B)."""
+
+    a: frozenset[str]
+    b: frozenset[str]
+    masks: bool = False
+    """Whether A says what is missing of B; several masks may belong to one image."""
+
+
+def _kind(a: str, b: str, masks: bool = False) -> Kind:
+    return Kind(frozenset(a.split()), frozenset(b.split()), masks)
+
+
+PHOTOS = "img imgs image images photo photos"
+LETTERS = _kind("a", "b")
+MASKS = _kind("mask masks", PHOTOS, masks=True)
+KINDS = (
+    LETTERS,
+    _kind("label labels", PHOTOS),
+    MASKS,
+    _kind("lr lq low", "hr hq gt high"),
+    _kind("input inputs source blur blurred blurry noisy degraded rainy hazy before", "target targets gt sharp clean clear after"),
+)
+SIDE_WORDS = frozenset().union(*(kind.a | kind.b for kind in KINDS), {"fake", "real"})
+
+
+class Place(NamedTuple):
+    """Where one image lies: its position in the source, the folders on its way, its name without ending, and train, test, val or ''."""
+
+    at: int
+    folders: tuple[str, ...]
+    stem: str
+    part: str
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Images that belong together, by their positions in the source."""
+
+    form: str
+    """"folders", "masks" or "halves" (both are one image, side by side)."""
+    a: str
+    b: str
+    """What the sides are called."""
+    train: list[tuple[int, int]]
+    test: list[tuple[int, int]] = field(default_factory=list)
+    part: str = ""
+    """The name of the held-out part, if there is one."""
+    alone: list[tuple[int, str]] = field(default_factory=list)
+    """Images without a partner, each with the side where it is missing."""
+
+    @property
+    def likely(self) -> bool:
+        """Whether enough images have a partner to believe that they are pairs."""
+        return 2 * len(self.train) >= len(self.alone)
+
+    def sentence(self) -> str:
+        """What was understood."""
+        if self.form == "halves":
+            how = f"{len(self.train):,} pairs side by side in one image: A is the left half, B the right one"
+        elif self.form == "masks":
+            how = f"{len(self.train):,} images of {self.b} with masks of {self.a}"
+        else:
+            how = f"{len(self.train):,} pairs of the same name: A is {self.a}, B is {self.b}"
+        held = f" · {len(self.test):,} more of the part {self.part} are held out" if self.test else ""
+        return how + held + (f" · {len(self.alone):,} without a partner" if self.alone else "")
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Two kinds of images that are no pairs, by their positions in the source."""
+
+    a: str
+    b: str
+    train: tuple[list[int], list[int]]
+    test: tuple[list[int], list[int]] = ([], [])
+    part: str = ""
+    certain: bool = True
+    """Whether the folders are called A and B; two folders of other names may also be two classes."""
+
+    def sentence(self) -> str:
+        """What was understood."""
+        mine = f"two sets without pairs: A is {self.a} with {len(self.train[0]):,} images, B is {self.b} with {len(self.train[1]):,}"
+        return mine + (f" · {len(self.test[0]):,} and {len(self.test[1]):,} more of the part {self.part} are held out" if self.part else "")
+
+
+def pairs_in(files: Files) -> Pairs | None:
+    """The pairs of a source; None where nothing says that there are any."""
+    places = _places(files)
+    for kind in KINDS:
+        a, b, others = _sides(places, kind)
+        if a and b and len([p for p in others if not _words(p.folders) & BESIDE]) <= STRAY * len(places):
+            return _paired(a, b, kind, _folder)
+    masked = {_key(p.folders, found[1]) for p in places if (found := MASK.match(p.stem))}
+    b = [p for p in places if _key(p.folders, p.stem) in masked]
+    if b:
+        a = [p for p in places if MASK.match(p.stem)]
+        return _paired(a, b, MASKS, lambda side: "the files *_mask*" if MASK.match(side[0].stem) else _folder(side))
+    if _side_by_side(files, places):
+        train, test, part = _split(places)
+        return Pairs("halves", "the left half", "the right half", [(p.at, p.at) for p in train], [(p.at, p.at) for p in test], part)
+    return None
+
+
+def domains_in(files: Files) -> Domains | None:
+    """The two domains of a source; None where there are not two."""
+    places = _places(files)
+    a, b, others = _sides(places, LETTERS)
+    certain = bool(a and b) and len(others) <= STRAY * len(places)
+    if not certain:
+        called = {p.at: _domain(p.folders) for p in places}
+        names = sorted({name for name in called.values() if name}, key=natural)
+        if len(names) != 2:
+            return None
+        a, b = ([p for p in places if called[p.at] == name] for name in names)
+        others = [p for p in places if not called[p.at]]
+        if len(others) > STRAY * len(places):
+            return None
+    _, _, part = _split([*a, *b])
+    (train_a, test_a, _), (train_b, test_b, _) = (_split(side, part) for side in (a, b))
+    where = [[p.at for p in side] for side in (train_a, train_b, test_a, test_b)]
+    return Domains(_folder(train_a or a), _folder(train_b or b), (where[0], where[1]), (where[2], where[3]), part, certain)
+
+
+def sentences(files: Files) -> list[str]:
+    """What to tell of a layout: what was understood, and what to do with it; nothing of plain photographs."""
+    pairs, domains = pairs_in(files), domains_in(files)
+    if pairs and pairs.likely:
+        advice = ["learn to make B of A: gan train DATA --recipe pix2pix"] if pairs.form != "masks" else []
+        return [pairs.sentence(), *advice]
+    if domains:
+        classes = "" if domains.certain else "; or they are two classes of one set, as plain `gan train` takes them"
+        return [domains.sentence() + classes, "learn to turn A into B: gan train DATA --recipe cut"]
+    return []
+
+
+def seen(files: Files) -> str:
+    """The folders that hold images, for the error where no layout fits."""
+    folders = Counter(name.rpartition("/")[0] or "the top folder" for name in files.names).most_common()
+    listed = ", ".join(f"{plain(name)} ({count:,})" for name, count in folders[:6])
+    return f"Folders with images: {listed}{', ...' * (len(folders) > 6)}."
+
+
+def _places(files: Files) -> list[Place]:
+    which = [i for i, name in enumerate(files.names) if name.lower().endswith(USUAL)] or list(range(len(files.names)))
+    prefix = common([files.names[i] for i in which])
+    found = []
+    for i in which:
+        *folders, name = files.names[i].removeprefix(f"{prefix}/" if prefix else "").split("/")
+        parts = [PARTS[word] for folder in folders for word in _split_words(folder) if word in PARTS]
+        found.append(Place(i, tuple(folders), name.rpartition(".")[0] or name, parts[0] if parts else ""))
+    return found
+
+
+def _split_words(folder: str) -> list[str]:
+    return [word.casefold() for word in WORD.findall(folder)]
+
+
+def _words(folders: Sequence[str]) -> set[str]:
+    return {word for folder in folders for word in _split_words(folder)}
+
+
+def _sides(places: Sequence[Place], kind: Kind) -> tuple[list[Place], list[Place], list[Place]]:
+    """Those of side A, of side B and of neither."""
+    sides: tuple[list[Place], list[Place], list[Place]] = ([], [], [])
+    for place in places:
+        words = _words(place.folders)
+        in_a, in_b = bool(words & kind.a), bool(words & kind.b)
+        in_b &= not (in_a and kind.masks)  # image_masks are masks
+        sides[2 if in_a == in_b else 1 if in_b else 0].append(place)
+    return sides
+
+
+def _split(places: Sequence[Place], part: str = "") -> tuple[list[Place], list[Place], str]:
+    """Training and held-out part, and what the latter is called: test, else val, where there is a training part beside it."""
+    found = {p.part for p in places}
+    if not part and found & {"train", ""}:
+        part = "test" if "test" in found else "val" if "val" in found else ""
+    if not part:
+        return list(places), [], ""
+    return [p for p in places if p.part in ("train", "")], [p for p in places if p.part == part], part
+
+
+def _paired(a: Sequence[Place], b: Sequence[Place], kind: Kind, called: Callable[[Sequence[Place]], str]) -> Pairs:
+    _, _, part = _split([*a, *b])
+    (train_a, test_a, _), (train_b, test_b, _) = (_split(side, part) for side in (a, b))
+    train, test = _matched(train_a, train_b, kind), _matched(test_a, test_b, kind)
+    used = {at for pair in [*train, *test] for at in pair}
+    names = called(train_a or a), called(train_b or b)
+    sides = ((train_a, names[1]), (test_a, names[1]), (train_b, names[0]), (test_b, names[0]))
+    alone = [(p.at, missing) for side, missing in sides for p in side if p.at not in used]
+    return Pairs("masks" if kind.masks else "folders", *names, train, test, part if test else "", alone)
+
+
+def _matched(a: Sequence[Place], b: Sequence[Place], kind: Kind) -> list[tuple[int, int]]:
+    """Pairs (of a, of b) by name: with the folders below the sides; else the file names alone; else without words such as lr or x4."""
+
+    def below(place: Place) -> str:
+        return _key([f for f in place.folders if not {*_split_words(f)} & (kind.a | kind.b | PARTS.keys())], _bare(place.stem, kind))
+
+    def alone(place: Place) -> str:
+        return _bare(place.stem, kind).casefold()
+
+    def core(place: Place) -> str:
+        words = re.split(r"[_\-. ]+", SCALE.sub("", _bare(place.stem, kind)).casefold())
+        return "_".join(w for w in words if w not in SIDE_WORDS) or "_".join(words)
+
+    best: list[tuple[int, int]] = []
+    for key in (below, alone, core):
+        left, right = [(key(p), p.at) for p in a], [(key(p), p.at) for p in b]
+        twice = {
+            name for side in ([left, right] if not kind.masks else [right]) for name, k in Counter(n for n, _ in side).items() if k > 1
+        }
+        partner = {name: at for name, at in right if name not in twice}
+        pairs = [(at, partner[name]) for name, at in left if name in partner and name not in twice]
+        best = pairs if len(pairs) > len(best) else best
+    return best
+
+
+def _bare(stem: str, kind: Kind) -> str:
+    return found[1] if kind.masks and (found := MASK.match(stem)) else stem
+
+
+def _key(folders: Sequence[str], stem: str) -> str:
+    return "/".join([*folders, stem]).casefold()
+
+
+def _folder(side: Sequence[Place]) -> str:
+    """The folder that most of a side's images lie in."""
+    counts = Counter("/".join(p.folders) for p in side).most_common()
+    return plain(counts[0][0] or "the top folder") + ", ..." * (len(counts) > 1)
+
+
+def _domain(folders: Sequence[str]) -> str:
+    """The first folder's name that is not only that of a part, without the part: "horses" of train/horses and of train_horses."""
+    for folder in folders:
+        words = _split_words(folder)
+        rest = [word for word in words if word not in PARTS]
+        if rest or not words:
+            return folder.casefold() if len(rest) == len(words) else "_".join(rest)
+    return ""
+
+
+def _side_by_side(files: Files, places: Sequence[Place]) -> bool:
+    """Whether nearly all of some images that are looked at are exactly twice as wide as high."""
+    sizes = []
+    for place in places[:: max(1, -(-len(places) // LOOKED))]:
+        try:
+            with files.open(place.at) as stream:
+                sizes.append(probe(stream)[:2])
+        except (Unusable, OSError):  # told with its reason when all are read
+            continue
+    return len(sizes) > 1 and sum(width == 2 * height for width, height in sizes) >= 0.9 * len(sizes)

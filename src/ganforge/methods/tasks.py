@@ -1,0 +1,65 @@
+"""What can be asked of a restoration, by name. A task is a way to do damage and a way to put a network's drawing together with the input.
+
+The namespace is the registry: `--task denoise` is `tasks.denoise`, and your own is `path/to/file.py:name`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import nn
+
+from ..data.degrade import presets
+from ..networks.image import compose, restorers
+from ..networks.image.restorers import Restorer
+from ..networks.image.translator import Translator
+
+
+class Task(NamedTuple):
+    """Damage by the name of its degradation (`data.degrade.presets`), and how an image is made whole again."""
+
+    degrade: str
+    """Clean (n, 3, h, w) -> given (n, inputs, h', w')."""
+    compose: Callable[[Translator], nn.Module]
+    """The network (n, inputs, h', w') -> (n, outputs, h, w) becomes given -> RGB (n, 3, h, w)."""
+    inputs: int = 3
+    outputs: int = 3
+    network: Restorer = restorers.resunet
+    """What suits it unless another one is asked for."""
+    enlarges: bool = False
+    """Whether the given image is smaller than the wanted one."""
+
+    def times(self, scale: int) -> int:
+        """How many times larger the wanted image is; `scale` 0 stands for 2."""
+        return (scale or 2) if self.enlarges else 1
+
+    def degradation(self, damage: str, scale: int, sigma: float, quality: int) -> presets.Degradation:
+        """What is done to clean images: `damage`, or the task's own for "". Strengths of 0 are the usual ones.
+
+        Raises UsageError for unknown damage and for strengths that it does not have.
+        """
+        return presets.named(damage or self.degrade, scale or None, sigma or None, quality or None)
+
+    def generator(self, network: Restorer, width: int, blocks: int, scale: int) -> nn.Module:
+        """The network, or what suits the task, made whole. Raises ValueError for sizes that it does not know."""
+        kind = self.network if network == restorers.auto else network
+        return self.compose(kind.build(self.inputs, self.outputs, width, blocks, self.times(scale)))
+
+
+super_resolution = Task("clean", compose.Enlarge, network=restorers.compact, enlarges=True)
+"""two to four times the pixels; --damage clean, web or harsh says what the small pictures have been through"""
+denoise = Task("noise", compose.Residual)
+"""take away Gaussian noise, of --sigma 25 of 255"""
+dejpeg = Task("jpeg", compose.Residual)
+"""take away what JPEG at --quality 20 leaves: blocks, ringing, lost colour"""
+deblur = Task("deblur", compose.Residual)
+"""sharpen what a shaken camera or a lens out of focus has blurred"""
+low_light = Task("low-light", compose.Residual)
+"""brighten pictures taken in the dark, and take away their noise"""
+old_photo = Task("old-photo", compose.Residual)
+"""mend faded, browned, grainy, dusty and scratched prints"""
+colourise = Task("hinted", compose.Colour, inputs=4, outputs=2)
+"""colour for black-and-white pictures, with dots of known colour where somebody gives some"""
+inpaint = Task("holes", compose.Fill, inputs=4)
+"""fill holes: what a mask says is missing"""

@@ -1,0 +1,71 @@
+"""Colours without a network: none, average ones, and those of other pictures: (h, w, 3) uint8 -> {name: (h, w, 3) uint8}."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image as Pillow
+
+from ...core.errors import UsageError
+from .known import Image, Known, Palette, eight, needed, unit
+
+
+def coloured(image: Image, known: Known) -> dict[str, Image]:
+    """Grey as it is, and every pixel with the mean chroma of the photographs one could have learnt from (`known.chroma`)."""
+    y = np.asarray(Pillow.fromarray(image).convert("L")).astype(np.float64)
+    cb, cr = (value - 128 for value in known.chroma)
+    mean = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], 2)
+    return {"grey": np.repeat(y.astype(np.uint8)[:, :, None], 3, 2), "mean chroma": eight(mean / 255)}
+
+
+def mean_chroma(photographs: Sequence[Image]) -> tuple[float, float]:
+    """Mean Cb and Cr, from 0 to 255, of a set of photographs (h, w, 3)."""
+    means = [np.asarray(Pillow.fromarray(photo).convert("YCbCr"))[:, :, 1:].mean((0, 1)) for photo in photographs]
+    cb, cr = np.mean(means, 0)
+    return float(cb), float(cr)
+
+
+def transferred(image: Image, known: Known) -> dict[str, Image]:
+    """Mean and spread of Lab (Reinhard et al., 2001, "Color transfer between images", in CIELAB) and histograms of RGB, matched.
+
+    Each from the image's own colours, and from those of the set it belongs to (`known.source`), to those of the set it should look like
+    (`known.target`). Raises UsageError without the latter.
+    """
+    if known.target is None:
+        raise UsageError("transfer of colours needs those of the target: Known(target=palette(images)).")
+    own = palette([image])
+    found = {"unchanged": image, "reinhard": reinhard(image, own, known.target), "histogram": matched(image, own, known.target)}
+    if known.source is not None:
+        found["reinhard of the set"] = reinhard(image, known.source, known.target)
+        found["histogram of the set"] = matched(image, known.source, known.target)
+    return found
+
+
+def palette(images: Sequence[Image]) -> Palette:
+    """The colours of a set of images (h, w, 3), each image counting alike."""
+    to_lab = needed("skimage.color").rgb2lab
+    labs = [to_lab(unit(image)).reshape(-1, 3) for image in images]
+    mean = np.mean([one.mean(0) for one in labs], 0)
+    spread = np.sqrt(np.mean([((one - mean) ** 2).mean(0) for one in labs], 0))
+    counts = np.zeros((3, 256))
+    for image in images:
+        counts += [np.bincount(image[:, :, c].ravel(), minlength=256) / image[:, :, c].size for c in range(3)]
+    return Palette(mean, spread, counts.cumsum(1) / len(images))
+
+
+def reinhard(image: Image, source: Palette, target: Palette) -> Image:
+    """Each of L, a and b shifted and stretched from the source's mean and spread to the target's."""
+    colour = needed("skimage.color")
+    lab = (colour.rgb2lab(unit(image)) - source.mean) * (target.spread / np.maximum(source.spread, 1e-3)) + target.mean
+    return eight(colour.lab2rgb(np.stack([lab[:, :, 0].clip(0, 100), lab[:, :, 1], lab[:, :, 2]], 2)))
+
+
+def matched(image: Image, source: Palette, target: Palette) -> Image:
+    """Each of red, green and blue moved to the level that as many pixels of the target stay below."""
+    found = np.empty_like(image)
+    for c in range(3):
+        there = np.flatnonzero(np.diff(target.shares[c], prepend=0) > 0)  # levels that no pixel has would make steps ambiguous
+        curve = np.interp(source.shares[c], target.shares[c][there], there)
+        found[:, :, c] = curve.round().astype(np.uint8)[image[:, :, c]]
+    return found

@@ -1,0 +1,72 @@
+"""Enlarging, sharpening by a known blur, and filling of holes: (h, w, 3) uint8 -> {name: uint8}."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from ...core.errors import UsageError
+from ...data.degrade.masks import fill
+from .known import Image, Known, eight, needed, unit
+
+
+def enlarged(image: Image, known: Known) -> dict[str, Image]:
+    """Bicubic and Lanczos to `known.scale` times the size, and nearest for comparison."""
+    h, w = image.shape[:2]
+    size = (w * known.scale, h * known.scale)
+    ways = {"nearest": Pillow.Resampling.NEAREST, "bicubic": Pillow.Resampling.BICUBIC, "lanczos": Pillow.Resampling.LANCZOS}
+    return {name: np.asarray(Pillow.fromarray(image).resize(size, way)) for name, way in ways.items()}
+
+
+def deblurred(image: Image, known: Known) -> dict[str, Image]:
+    """Wiener filter and Richardson-Lucy at several strengths, both told the true kernel. Raises UsageError without it."""
+    if known.kernel is None:
+        raise UsageError("classical deblurring has to be told the blur: Known(kernel=...), of shape (k, k).")
+    found = {"unchanged": image}
+    found |= {f"wiener {balance:g}": wiener(image, known.kernel, balance) for balance in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)}
+    return found | {f"richardson-lucy {rounds}": richardson_lucy(image, known.kernel, rounds) for rounds in (5, 10, 20, 40)}
+
+
+def wiener(image: Image, kernel: NDArray[np.floating], balance: float) -> Image:
+    """Wiener-Hunt filter: `balance` weighs the energy of the Laplacian against the fit (Hunt, 1971)."""
+    tool, (frame, margin) = needed("skimage.restoration").wiener, _framed(image, kernel)
+    return _cut(np.stack([tool(channel, kernel, balance) for channel in frame], 2), image, margin)
+
+
+def richardson_lucy(image: Image, kernel: NDArray[np.floating], rounds: int) -> Image:
+    """So many rounds of Richardson (1972) and Lucy (1974); more are sharper and noisier."""
+    tool, (frame, margin) = needed("skimage.restoration").richardson_lucy, _framed(image, kernel)
+    return _cut(np.stack([tool(channel.clip(1e-3), kernel, num_iter=rounds) for channel in frame], 2), image, margin)
+
+
+def inpainted(image: Image, known: Known) -> dict[str, Image]:
+    """Telea and Navier-Stokes at two radii, the biharmonic surface, and the smoothest one. Raises UsageError without `known.hole`.
+
+    Pixels outside the hole keep every bit.
+    """
+    hole = known.hole
+    if hole is None or hole.shape != image.shape[:2]:
+        got = "none" if hole is None else f"one of shape {hole.shape}"
+        raise UsageError(f"classical inpainting needs the hole: Known(hole=...), True inside, of shape {image.shape[:2]}; got {got}.")
+    cv2, mask = needed("cv2"), hole.astype(np.uint8)
+    ways = {"telea": cv2.INPAINT_TELEA, "navier-stokes": cv2.INPAINT_NS}
+    found = {f"{name} {radius}": cv2.inpaint(image, mask, radius, way) for name, way in ways.items() for radius in (3, 7)}
+    if not hole.all():
+        surface = needed("skimage.restoration").inpaint_biharmonic
+        found["biharmonic"] = eight(surface(unit(image), hole, channel_axis=-1, split_into_regions=True))
+    x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    smooth = fill(x, torch.from_numpy(hole.copy())[None, None].float())
+    found["smoothest"] = eight(((smooth[0] + 1) / 2).permute(1, 2, 0).numpy())
+    return {name: np.where(hole[:, :, None], made, image) for name, made in found.items()}
+
+
+def _framed(image: Image, kernel: NDArray[np.floating]) -> tuple[NDArray[np.float32], int]:
+    """(3, h + 2 m, w + 2 m), mirrored at its edges, so that the filters' wrapping round stays outside; and m."""
+    margin = 2 * kernel.shape[0]
+    return np.pad(unit(image), [(margin, margin), (margin, margin), (0, 0)], mode="symmetric").transpose(2, 0, 1), margin
+
+
+def _cut(frame: NDArray[np.floating], image: Image, margin: int) -> Image:
+    return eight(frame[margin : margin + image.shape[0], margin : margin + image.shape[1]])

@@ -1,0 +1,77 @@
+"""How alike two pictures look to the best network that is at hand without fetching one, and what that number is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, conv2d, leaky_relu
+
+from ..core.errors import UsageError, nearest
+from . import weights
+from .features import efficientnet
+from .features.base import colour
+from .features.network import ready
+from .perceptual import perceptual_distance
+from .random_features import RandomFeatures
+
+TAPS = (1, 3, 5, 8, 11)
+"""Layers of EfficientNet-lite0 that are compared: the last of each of its first five stages, at 1/2 to 1/16 of the resolution."""
+
+
+class Sight(NamedTuple):
+    """A perceptual distance and its name; numbers of two names do not compare."""
+
+    name: str
+    distance: Callable[[Tensor, Tensor], Tensor]
+    """Images (n, 1 or 3, h, w) in [-1, 1], h and w at least 16, and their partners -> (n,) >= 0."""
+
+
+def sight(wanted: str, cache: Path, device: str | torch.device) -> Sight:
+    """A perceptual distance (LPIPS without learnt heads: arXiv:1801.03924, eq. 1) over the maps of `wanted`.
+
+    "efficientnet-lite0": a network of photographs; "random": fixed random convolutions, which order pictures of one kind and are not
+    for quoting; "": the former if its weights are on this machine, else the latter. Raises UsageError for other names, DataError for
+    weights that cannot be had.
+    """
+    known = (efficientnet.EfficientNet.name, RandomFeatures.name)
+    if wanted and wanted not in known:
+        raise UsageError(f"pictures are compared by the maps of {' or '.join(known)}; got '{wanted}'.{nearest(wanted, known)}")
+    name = wanted or (known[0] if weights.at_hand(known[0], cache, efficientnet.PUBLISHED) else known[1])
+    maps = _photographs(cache, device) if name == known[0] else _random(device)
+
+    def distance(a: Tensor, b: Tensor) -> Tensor:
+        x, y = (colour(images.float().to(device)) for images in (a, b))
+        return perceptual_distance(maps, x, y)
+
+    return Sight(f"perceptual-{name}", distance)
+
+
+def _photographs(cache: Path, device: str | torch.device) -> Callable[[Tensor], Sequence[Tensor]]:
+    state, _ = weights.obtain(efficientnet.EfficientNet.name, efficientnet.convert, cache, published=efficientnet.PUBLISHED)
+    layers = ready(efficientnet.network, state, device)[: max(TAPS) + 1]  # type: ignore[index]
+
+    def maps(x: Tensor) -> list[Tensor]:
+        found, x = [], (x * 127.5 + 0.5) / 128
+        for number, layer in enumerate(layers):
+            x = layer(x)
+            found += [x] if number in TAPS else []
+        return found
+
+    return maps
+
+
+def _random(device: str | torch.device) -> Callable[[Tensor], Sequence[Tensor]]:
+    kernels = RandomFeatures(str(device)).weights
+
+    def maps(x: Tensor) -> list[Tensor]:
+        found = []
+        for kernel in kernels:
+            found.append(leaky_relu(conv2d(x, kernel, padding=1), 0.1))
+            x = avg_pool2d(found[-1], 2)
+        return found
+
+    return maps

@@ -1,0 +1,56 @@
+"""CycleGAN: translation between two domains without pairs, there and back (Zhu et al., 2017, arXiv:1703.10593)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import UsageError
+from ..data.domains import Domains
+from ..data.spec import DataSpec
+from ..methods.unpaired import CycleGAN as Method
+from ..methods.unpaired import Pool
+from ..networks.image.patch import Patch
+from ..networks.image.resnet_aa import ResNet
+from .translation import TranslationRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleGAN(TranslationRecipe):
+    """Learns both ways at once: `generator` is A to B, `backward` B to A. Where one way is enough, cut is cheaper.
+
+    Colours that come out inverted call for a higher --identity-weight.
+    """
+
+    data: Domains
+    blocks: int = 9
+    """Residual blocks of each generator; 6 were the paper's for images of 128 px."""
+    cycle_weight: float = 10.0
+    """Weight of being where one was after going there and back."""
+    identity_weight: float = 5.0
+    """Weight of leaving images of the wanted domain as they are. 0: none."""
+    pool: int = 50
+    """Earlier fakes that discriminators are shown again. 0: none."""
+    spectral: bool = False
+    """Spectral norm in the discriminators."""
+
+    def limits(self) -> Mapping[str, tuple[float, float]]:
+        return {"blocks": (1, math.inf), "pool": (0, 10_000), **dict.fromkeys(("cycle_weight", "identity_weight"), (0, math.inf))}
+
+    def dataset(self) -> Any:
+        return self.data.load()
+
+    def method(self, spec: DataSpec) -> Method:
+        shared = self.shared(spec)
+        if self.loss.relativistic:
+            raise UsageError("cyclegan has no pairs for a relativistic loss to compare: --loss least_squares, hinge or logistic.")
+        a, b = spec.given[0], spec.shape[0]
+        if a != b and self.identity_weight:
+            raise UsageError(f"--identity-weight needs domains of as many channels; got {a} and {b}. 0 leaves it out.")
+        there, back = (ResNet(*ends, self.width, blocks=self.blocks).to(spec.device) for ends in ((a, b), (b, a)))
+        critics = (Patch(c, self.d_width, spectral=self.spectral).to(spec.device) for c in (a, b))
+        pools = Pool(self.pool, spec.given).to(spec.device), Pool(self.pool, spec.shape).to(spec.device)
+        weights = {"cycle_weight": self.cycle_weight, "identity_weight": self.identity_weight}
+        return Method(there, back, *critics, pools=pools, **shared | weights)

@@ -1,0 +1,58 @@
+"""pix2pix: from label maps, edges, maps to pictures, learnt from pairs (Isola et al., 2017, arXiv:1611.07004)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from .. import losses
+from ..core.recipe import Named
+from ..data.pairs import Pairs
+from ..data.spec import DataSpec
+from ..methods.paired import Paired
+from ..networks.image.patch import Patch
+from ..networks.image.resunet import ResUNet
+from .translation import TranslationRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pix2Pix(TranslationRecipe):
+    """The paper's losses, weights and budget around a generator of our own: its U-Net takes only sizes that 256 divides, and batch norm and
+    dropout make it another network in training than in use.
+
+    The game of pix2pixHD (arXiv:1711.11585): --scales 2 --loss least_squares --adversarial-weight 2 --pixel-weight 0 --feature-weight 40.
+    40 times the mean over its layers is 10 times their sum, as published.
+    """
+
+    data: Pairs
+    width: int = 32
+    depth: int = 4
+    """How often the generator halves the resolution."""
+    blocks: int = 2
+    """Its blocks at every resolution."""
+    scales: int = 1
+    """Sizes at which discriminators judge: as it is, halved, quartered."""
+    spectral: bool = False
+    """Spectral norm in the discriminator."""
+    loss: Annotated[losses.Pair, Named(losses)] = losses.logistic
+    adversarial_weight: float = 1.0
+    pixel_weight: float = 100.0
+    """Weight of the mean absolute difference to the wanted image."""
+    feature_weight: float = 0.0
+    """Weight of the same between the discriminator's maps (pix2pixHD)."""
+
+    def limits(self) -> Mapping[str, tuple[float, float]]:
+        sizes = {"depth": (1, 8), "scales": (1, 4)}
+        return {**sizes, **dict.fromkeys(("pixel_weight", "feature_weight"), (0, math.inf))}
+
+    def dataset(self) -> Any:
+        return self.data.load()
+
+    def method(self, spec: DataSpec) -> Paired:
+        shared = self.shared(spec)
+        generator = ResUNet(spec.given[0], spec.shape[0], width=self.width, depth=self.depth, blocks=self.blocks)
+        critic = Patch(spec.shape[0] + spec.given[0], self.d_width, scales=self.scales, spectral=self.spectral)
+        parts = generator.to(spec.device), critic.to(spec.device)
+        return Paired(*parts, pixel_weight=self.pixel_weight, feature_weight=self.feature_weight, **shared)

@@ -1,0 +1,118 @@
+"""Which files are worked on, and where each result goes."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ...core.errors import DataError, UsageError
+from ...data.source import USUAL, hidden, natural
+from .save import KINDS
+
+VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+STREAM = "-"
+"""In place of a file: standard input or output."""
+
+
+class Job(NamedTuple):
+    """One file to make."""
+
+    source: Path | None
+    """None: standard input."""
+    target: Path | None
+    """None: standard output."""
+    base: Path | None = None
+    """The folder given by the user that the source was found in."""
+
+    @property
+    def video(self) -> bool:
+        return self.source is not None and self.source.suffix.lower() in VIDEOS
+
+    @property
+    def name(self) -> str:
+        return str(self.source or "standard input")
+
+
+def jobs(inputs: Sequence[str], out: str, suffix: str = "") -> tuple[list[Job], int]:
+    """The files of all inputs (files, patterns, folders with all that is in them, '-'), and how many others lie in those folders.
+
+    out: a file where there is one input file and `out` ends as a file does, '-', else a folder, which mirrors the folders. suffix: put
+    behind every name. Raises UsageError where two results would be one file, DataError where an input is not there.
+    """
+    if not inputs or not out:
+        raise UsageError("say what to work on and where the result goes: gan apply RUN photo.jpg -o out.png, or photos/ -o restored/.")
+    found: list[tuple[Path | None, Path | None]] = []
+    others, target = 0, Path(out).expanduser()
+    for word in inputs:
+        place = Path(word).expanduser()
+        if word == STREAM:
+            found.append((None, None))
+        elif place.is_dir():
+            inner, left = _inside(place, target)
+            found += [(path, place) for path in inner]
+            others += left
+        elif place.exists():
+            found.append((place, None))
+        elif matches := [Path(p) for p in sorted(glob.glob(str(place), recursive=True), key=natural)]:
+            found += [(path, None) for path in matches if path.is_file()]
+        else:
+            raise DataError(f"there is no {word}.")
+    found = [*dict.fromkeys(found)]
+    if not found:
+        raise DataError(f"no image and no video in {', '.join(inputs)}.")
+    return _checked([Job(source, _target(source, base, out, target, suffix, len(found)), base) for source, base in found]), others
+
+
+def _inside(folder: Path, out: Path) -> tuple[list[Path], int]:
+    """Images and videos in a folder and its inner ones, but for `out`, in natural order; and the number of other files."""
+    found, others = [], 0
+    seen = {folder.resolve(), out.resolve()}  # links may lead in circles
+    for at, inner, names in os.walk(folder, followlinks=True):
+        inner[:] = sorted((d for d in inner if not hidden(d) and Path(at, d).resolve() not in seen), key=natural)
+        seen.update(Path(at, d).resolve() for d in inner)
+        for name in sorted(names, key=natural):
+            if hidden(name):
+                continue
+            if Path(name).suffix.lower() in (*USUAL, *VIDEOS):
+                found.append(Path(at, name))
+            else:
+                others += 1
+    return found, others
+
+
+def _target(source: Path | None, base: Path | None, out: str, target: Path, suffix: str, count: int) -> Path | None:
+    if out == STREAM:
+        if count > 1:
+            raise UsageError(f"standard output takes one picture; there are {count}. Say -o FOLDER.")
+        return None
+    named = target.suffix.lower()
+    if not base and count == 1 and named and not target.is_dir():
+        wanted = VIDEOS if source and source.suffix.lower() in VIDEOS else tuple(KINDS)
+        if named not in wanted:
+            raise UsageError(f"-o {out}: cannot write {named}. Use a name that ends in {', '.join(wanted)}, or a folder.")
+        return target
+    if source is None:
+        return target / f"stdin{suffix}.png"
+    ending = source.suffix if source.suffix.lower() in (*KINDS, *VIDEOS) else ".png"
+    inner = source.parent.relative_to(base) if base else Path()
+    return target / inner / f"{source.stem}{suffix}{ending}"
+
+
+def _checked(found: list[Job]) -> list[Job]:
+    seen: dict[Path, str] = {}
+    for job in found:
+        if job.target is None:
+            continue
+        other = seen.setdefault(job.target.absolute(), job.name)
+        if other != job.name:
+            raise UsageError(f"{other} and {job.name} would both become {job.target}. Work on them one after another, with two folders.")
+    return found
+
+
+def present(found: Sequence[Job]) -> Iterator[Job]:
+    """Jobs whose result is there already, or is an input."""
+    inputs = {job.source.resolve() for job in found if job.source}
+    yield from (job for job in found if job.target and (job.target.exists() or job.target.resolve() in inputs))

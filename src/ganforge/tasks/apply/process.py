@@ -1,0 +1,72 @@
+"""One picture through an applier: colour, alpha and mask each in its own way, and its colours' meaning kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ...core.errors import DataError, UsageError
+from .alpha import bled, enlarged
+from .applier import Applier
+from .holes import Holes, around, inside
+from .pictures import Picture
+from .tiles import Array, floats, quantised
+
+
+class Done(NamedTuple):
+    """The new picture, in how many tiles it was made, and what there is to say about that."""
+
+    picture: Picture
+    tiles: int
+    notes: tuple[str, ...]
+
+
+def process(applier: Applier, picture: Picture, found: Holes | None = None, tile: int | str = "auto") -> Done:
+    """What the network makes of a picture. found: (h, w), true in its holes, for networks that fill them; all else keeps every byte.
+
+    A grey picture stays grey where the applier keeps grey. Raises UsageError where holes are missing or not wanted, and as `Applier.run`.
+    """
+    check_holes(applier, found is not None)
+    if found is not None and not found.any():
+        return Done(picture, 0, ("the mask has no hole: nothing was changed",))
+    grey = picture.colour.shape[2] == 1
+    colour = picture.colour if picture.alpha is None else bled(picture.colour, picture.alpha)
+    rgb = np.broadcast_to(colour, (*colour.shape[:2], 3)) if grey else colour
+    if found is None:
+        made = applier.run(rgb, tile=tile, grey=grey and applier.keeps_grey)
+        new = made.picture
+    else:
+        part = around(found, applier.reach)
+        made = applier.run(_filled(applier, rgb[part], found[part]), tile=tile, grey=grey and applier.keeps_grey)
+        new = picture.colour.copy()
+        new[part] = inside(found[part], made.picture, picture.colour[part])
+    notes, icc = list(made.notes), picture.icc
+    if icc and new.shape[2] != picture.colour.shape[2]:
+        icc = None
+        notes.append("its colour profile was left out: it belongs to a picture of other channels")
+    alpha = None if picture.alpha is None else enlarged(picture.alpha, applier.scale)
+    return Done(replace(picture, colour=new, alpha=alpha, icc=icc), made.tiles, tuple(notes))
+
+
+def check_holes(applier: Applier, told: bool) -> None:
+    """Raise UsageError where a network that fills holes is told of none, or another one is told of some."""
+    if applier.fill and not told:
+        raise UsageError("this model fills holes: say where they are with a mask.")
+    if told and not applier.fill:
+        raise UsageError("this model fills no holes: leave the mask out.")
+
+
+def _filled(applier: Applier, rgb: Array, found: Holes) -> Array:
+    """(h, w, 3) with holes -> (h, w, 4): filled in an ordinary way, and the holes as white on black."""
+    if found.all():
+        raise DataError("the mask leaves nothing of the picture to go by: there is only hole.")
+    assert applier.fill
+    x = torch.from_numpy(floats(rgb)).permute(2, 0, 1)[None]
+    filled = applier.fill(x, torch.from_numpy(found).float()[None, None])[0].permute(1, 2, 0).numpy()
+    white = np.float32(1) if rgb.dtype == np.float32 else np.iinfo(rgb.dtype).max
+    black = np.float32(-1) if rgb.dtype == np.float32 else 0
+    mask = np.where(found, white, black).astype(rgb.dtype)[..., None]
+    return np.concatenate((quantised(filled, rgb.dtype), mask), 2)

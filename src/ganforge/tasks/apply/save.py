@@ -1,0 +1,80 @@
+"""From pictures to the bytes of image files: quality, colour profile, EXIF and provenance included."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ...core.errors import StorageError
+from ...data.decode import eight_bits
+from . import deep, provenance
+from .pictures import Picture, measured, to_image
+
+KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+"""Endings of the files that can be written: those of formats that can say where a picture comes from."""
+QUALITY = 95
+"""Of JPEG and WebP."""
+LIMITS = {"JPEG": 65_500, "WEBP": 16_383}
+"""Longest side that a format can hold."""
+TIFF_XMP = 700
+
+
+def encoded(picture: Picture, kind: str, facts: provenance.Facts) -> tuple[bytes, tuple[str, ...]]:
+    """The content of a file of this kind (PNG, JPEG, WEBP, TIFF) with its marks, and what the format could not hold.
+
+    A JPEG keeps the chroma sampling of the JPEG that it was made of, and is 4:4:4 else. Raises StorageError for pictures that are too
+    large for the format.
+    """
+    if max(picture.size) > LIMITS.get(kind, 2**31 - 1):
+        raise StorageError(f"{picture.size[0]}x{picture.size[1]} pixels are more than {kind} can hold. Use a name that ends in .png.")
+    notes = []
+    if picture.alpha is not None and kind == "JPEG":
+        notes.append("JPEG holds no transparency: it was laid on white; .png and .webp keep it")
+        picture = _on_white(picture)
+    exif = measured(picture.exif, *picture.size) or Image.Exif()
+    if picture.colour.dtype == np.uint16:
+        if kind == "PNG":
+            return _deep_png(picture, exif, facts), tuple(notes)
+        if kind != "TIFF" or picture.colour.shape[2] == 3 or picture.alpha is not None:
+            notes.append(f"16 bits became 8, as {kind} is written here; .png keeps them")
+            alpha = None if picture.alpha is None else eight_bits(picture.alpha)
+            picture = replace(picture, colour=eight_bits(picture.colour), alpha=alpha)
+    options: dict[str, Any] = {"icc_profile": picture.icc} if picture.icc else {}
+    if kind == "PNG":
+        options |= {"pnginfo": provenance.chunks(facts), "compress_level": 3}
+    elif kind == "TIFF":
+        exif[TIFF_XMP] = provenance.xmp(facts)
+        options["compression"] = "tiff_deflate"
+    else:
+        options |= {"xmp": provenance.xmp(facts), "quality": QUALITY}
+    if kind == "JPEG":
+        options["subsampling"] = picture.sampling
+    if kind == "WEBP":
+        options["exact"] = True  # keeps colours under transparency, which were chosen with care
+    image, out = to_image(picture), io.BytesIO()
+    image.info.clear()  # what is to be kept is among the options
+    image.save(out, kind, **options, **({"exif": exif.tobytes()} if exif else {}))
+    return out.getvalue(), tuple(notes)
+
+
+def _on_white(picture: Picture) -> Picture:
+    assert picture.alpha is not None
+    most = np.iinfo(picture.colour.dtype).max
+    share = picture.alpha[..., None].astype(np.float32) / most
+    laid = picture.colour * share + most * (1 - share)
+    return replace(picture, colour=(laid + 0.5).astype(picture.colour.dtype), alpha=None)
+
+
+def _deep_png(picture: Picture, exif: Image.Exif, facts: provenance.Facts) -> bytes:
+    chunks = [(name, content) for name, content, *_ in provenance.chunks(facts).chunks]
+    if picture.icc:
+        chunks.insert(0, (b"iCCP", b"ICC Profile\0\0" + zlib.compress(picture.icc)))
+    if exif:
+        chunks.append((b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
+    planes = picture.colour if picture.alpha is None else np.concatenate((picture.colour, picture.alpha[..., None]), 2)
+    return deep.png(planes, chunks)

@@ -1,0 +1,282 @@
+"""`gan apply`, `gan preview` and `gan blend`: files, folders, patterns and streams; what is told, and which exit code."""
+
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ganforge
+from ganforge import cli
+from ganforge.methods import tasks
+
+from ..faults.make import encoded, state
+from .apply_toys import noise, saved
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def denoise(models):
+    return saved(models / "denoise")
+
+
+@pytest.fixture(scope="module")
+def double(models):
+    return saved(models / "double", tasks.super_resolution, scale=2)
+
+
+@pytest.fixture(scope="module")
+def fill(models):
+    return saved(models / "fill", tasks.inpaint)
+
+
+@pytest.fixture
+def gan(capfd, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        with pytest.raises(SystemExit) as left:
+            cli.main([str(word) for word in words])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return left.value.code or 0, out, err
+
+    return call
+
+
+def picture(path, seed=0, height=20, width=31, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind = {".jpg": "JPEG", ".png": "PNG", ".gif": "GIF", ".bmp": "BMP", ".webp": "WEBP"}[path.suffix.lower()]
+    path.write_bytes(encoded(noise(seed, height, width), kind, **options))
+    return path
+
+
+def test_one_file_becomes_one_file_and_one_line_is_said(gan, double, tmp_path):
+    picture(tmp_path / "a.png")
+    code, out, err = gan("apply", double, "a.png", "-o", "new/b.png", "--device", "cpu")
+    assert (code, err) == (0, "") and out.startswith("a.png -> new/b.png  31x20 -> 62x40  1 tile  ")
+    assert out.endswith(" s\n") and out.count("\n") == 1
+    with Image.open("new/b.png") as image:
+        wanted = ganforge.load(double).apply(Image.open("a.png"))
+        assert np.array_equal(np.asarray(image), np.asarray(wanted))
+        told = json.loads(image.text["ganforge"])
+    assert told["recipe"] == "restore" and told["model_sha256"] == ganforge.load(double).facts["sha256"] and told["strength"] is None
+    assert "compositeWithTrainedAlgorithmicMedia" in image.text["DigitalSourceType"]
+
+
+def test_the_ending_chooses_the_format(gan, denoise, tmp_path):
+    picture(tmp_path / "a.png")
+    for name, kind in (("b.jpg", "JPEG"), ("b.webp", "WEBP"), ("b.tiff", "TIFF"), ("b.PNG", "PNG")):
+        assert gan("apply", denoise, "a.png", "-o", name)[0] == 0
+        with Image.open(name) as image:
+            assert image.format == kind
+    code, _, err = gan("apply", denoise, "a.png", "-o", "b.bmp")
+    assert code == 2 and "cannot write .bmp" in err and ".png" in err
+
+
+def test_a_folder_is_mirrored_with_all_that_is_in_it(gan, denoise, tmp_path):
+    photos = tmp_path / "photos"
+    for name in ("a.jpg", "in/b.PNG", "in/deep/c.webp", "d.gif", "e.bmp"):
+        picture(photos / name)
+    for other in ("notes.txt", ".hidden.png", ".cache/x.png", "in/list.csv"):
+        (photos / other).parent.mkdir(exist_ok=True)
+        (photos / other).write_text("x")
+    before = state(photos)
+    code, out, _ = gan("apply", denoise, "photos", "-o", "photos/restored", "--suffix=-new")
+    assert code == 0 and out.splitlines()[-1] == "5 done, 0 failed, 0 skipped, 2 others left alone"
+    made = sorted(p.relative_to(photos / "restored").as_posix() for p in (photos / "restored").rglob("*") if p.is_file())
+    assert made == ["a-new.jpg", "d-new.png", "e-new.png", "in/b-new.PNG", "in/deep/c-new.webp"]
+    assert [line for line in state(photos) if "restored" not in line[0]] == before, "inputs are untouched"
+    code, out, _ = gan("apply", denoise, "photos", "-o", "photos/restored", "--suffix=-new", "--skip-existing")
+    assert code == 0 and "0 done, 0 failed, 5 skipped" in out, "what it made is not taken for input"
+
+
+def test_several_files_and_patterns_go_into_a_folder(gan, denoise, tmp_path):
+    for name in ("a1.png", "a2.png", "a10.png", "b.jpg"):
+        picture(tmp_path / "in" / name)
+    code, out, _ = gan("apply", denoise, "in/a*.png", "in/b.jpg", "in/b.jpg", "-o", "out")
+    assert code == 0 and sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a1.png", "a10.png", "a2.png", "b.jpg"]
+    assert [line.split(" ")[0] for line in out.splitlines()[:-1]] == ["in/a1.png", "in/a2.png", "in/a10.png", "in/b.jpg"]
+
+
+def test_nothing_is_written_over_without_a_word(gan, denoise, tmp_path):
+    source = picture(tmp_path / "a.png")
+    body = source.read_bytes()
+    for out in ("a.png", "."):
+        code, _, err = gan("apply", denoise, "a.png", "-o", out)
+        assert code == 2 and "a.png exists already" in err and "--overwrite" in err and source.read_bytes() == body
+    assert gan("apply", denoise, "a.png", "-o", "a.png", "--skip-existing")[0] == 0 and source.read_bytes() == body
+    assert gan("apply", denoise, "a.png", "-o", "a.png", "--overwrite")[0] == 0 and source.read_bytes() != body
+    code, _, err = gan("apply", denoise, "a.png", "-o", "a.png", "--overwrite", "--skip-existing")
+    assert code == 2 and "exclude each other" in err
+
+
+def test_a_link_to_an_input_is_that_input(gan, denoise, tmp_path):
+    source = picture(tmp_path / "in" / "a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").symlink_to(source)
+    assert gan("apply", denoise, "in", "-o", "out")[0] == 2
+
+
+def test_only_what_is_missing_is_done(gan, denoise, tmp_path):
+    for k in range(3):
+        picture(tmp_path / "in" / f"{k}.png", k)
+    picture(tmp_path / "out" / "1.png", 9)
+    body = (tmp_path / "out" / "1.png").read_bytes()
+    code, out, _ = gan("apply", denoise, "in", "-o", "out", "--skip-existing")
+    assert code == 0 and "2 done, 0 failed, 1 skipped" in out and "skipped in/1.png" in out
+    assert (tmp_path / "out" / "1.png").read_bytes() == body
+
+
+def test_results_that_would_be_one_file_are_refused(gan, denoise, tmp_path):
+    picture(tmp_path / "x" / "a.png")
+    picture(tmp_path / "y" / "a.png")
+    code, _, err = gan("apply", denoise, "x", "y", "-o", "out")
+    assert code == 2 and "x/a.png and y/a.png would both become out/a.png" in err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("nothing.png", "-o", "b.png"), 3, "there is no nothing.png"),
+        (("empty", "-o", "b"), 3, "no image and no video in empty"),
+        (("a.png",), 2, "say what to work on and where the result goes"),
+        (("a.png", "-o", "b.png", "--tile", "12"), 2, "tile must be auto"),
+        (("a.png", "-o", "b.png", "--tile", "big"), 2, "--tile is auto, 0 for the whole at once, or pixels; got big"),
+        (("a.png", "-o", "b.png", "--strength", "2"), 2, "strength goes from 0"),
+        (("a.png", "-o", "b.png", "--hole", "red"), 2, "--hole is auto, white or black"),
+        (("a.png", "-o", "b.png", "--mask", "m.png"), 3, "there is no --mask m.png"),
+        (("a.png", "-o", "b.png", "--network", "faithfull"), 2, "Did you mean 'faithful'"),
+        (("a.png", "-o", "b.png", "--strenght", "1"), 2, "unknown option --strenght. Did you mean --strength?"),
+        (("a.png", "a.png", "c.png", "-o", "-"), 2, "standard output takes one picture; there are 2"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(gan, denoise, tmp_path, words, code, says):
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "c.png")
+    (tmp_path / "empty").mkdir()
+    got, out, err = gan("apply", denoise, *words)
+    assert got == code and says in out + err and not (tmp_path / "b.png").exists()
+
+
+def test_json_has_one_object_a_file(gan, double, tmp_path):
+    picture(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "b.png").write_bytes(b"no picture")
+    code, out, _ = gan("apply", double, "in", "-o", "out", "--json")
+    told = [json.loads(line) for line in out.splitlines()]
+    assert code == 3 and [t["status"] for t in told] == ["ok", "failed"]
+    assert told[0]["size"] == [31, 20] and told[0]["output_size"] == [62, 40] and told[0]["tiles"] == 1 and told[0]["seconds"] > 0
+    assert told[0]["input"] == "in/a.png" and told[0]["output"] == "out/a.png" and "not an image" in told[1]["error"]
+
+
+def test_a_picture_goes_through_standard_input_and_output(denoise, tmp_path, monkeypatch, capfdbinary):
+    body = encoded(noise(0, 20, 31))
+
+    class Streams:
+        buffer = io.BytesIO(body)
+
+    monkeypatch.setattr(sys, "stdin", Streams())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["apply", str(denoise), "-", "-o", "-"])
+    out, err = capfdbinary.readouterr()
+    assert not left.value.code and b"standard input -> standard output" in err
+    wanted = ganforge.load(denoise).apply(Image.open(io.BytesIO(body)))
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(out))), np.asarray(wanted))
+
+
+def test_strength_and_network_reach_the_weights(gan, denoise, tmp_path):
+    picture(tmp_path / "a.png")
+    made = {}
+    ways = {"lively": (), "half": ("--strength", "0.5"), "none": ("--strength=0",), "faithful": ("--network", "faithful")}
+    for name, words in ways.items():
+        assert gan("apply", denoise, "a.png", "-o", f"{name}.png", *words)[0] == 0
+        made[name] = np.asarray(Image.open(f"{name}.png"))
+    assert np.array_equal(made["none"], made["faithful"])
+    assert not np.array_equal(made["half"], made["none"]) and not np.array_equal(made["half"], made["lively"])
+    assert json.loads(Image.open("half.png").text["ganforge"])["strength"] == 0.5
+
+
+def test_tiles_are_counted_and_make_no_difference(gan, denoise, tmp_path):
+    picture(tmp_path / "a.png", height=200, width=300)
+    for tile in ("0", "128"):
+        code, out, _ = gan("apply", denoise, "a.png", "-o", f"{tile}.png", "--tile", tile)
+        assert code == 0 and ("1 tile " in out) == (tile == "0"), out
+    one, other = (np.asarray(Image.open(f"{tile}.png")).astype(int) for tile in ("0", "128"))
+    assert np.abs(one - other).max() <= 1
+
+
+@pytest.mark.parametrize("white", [True, False])
+def test_holes_are_filled_whichever_way_the_mask_is_drawn(gan, fill, tmp_path, white):
+    picture(tmp_path / "in" / "a.png", height=90, width=80)
+    mask = np.zeros((90, 80), np.uint8)
+    mask[20:40, 30:50] = 255
+    for place in ("m.png", "masks/a_mask001.png"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_bytes(encoded(mask if white else 255 - mask))
+    for number, place in enumerate(("m.png", "masks")):
+        code, out, _ = gan("apply", fill, "in", "-o", f"out{number}", "--mask", place)
+        assert code == 0 and f"mask: {'white' if white else 'black'} = hole" in out and "5.6% of the picture" in out
+    one, other = (np.asarray(Image.open(f"out{number}/a.png")) for number in (0, 1))
+    old = np.asarray(Image.open("in/a.png"))
+    assert np.array_equal(one, other) and np.array_equal(one[mask == 0], old[mask == 0]) and (one[mask > 0] != old[mask > 0]).mean() > 0.5
+
+
+def test_a_missing_mask_fails_its_picture_alone(gan, fill, tmp_path):
+    for name in ("a", "b"):
+        picture(tmp_path / "in" / f"{name}.png")
+    mask = np.zeros((20, 31), np.uint8)
+    mask[3:6, 3:6] = 255
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "b.png").write_bytes(encoded(mask))
+    code, out, _ = gan("apply", fill, "in", "-o", "out", "--mask", "masks")
+    assert code == 3 and "failed  in/a.png  no mask for a.png" in out and (tmp_path / "out" / "b.png").exists()
+
+
+def test_notes_are_said_once_for_all_files(gan, denoise, tmp_path):
+    for k in range(3):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / f"{k}.tif").write_bytes(encoded(Image.new("CMYK", (9, 9)), "TIFF"))
+    code, out, _ = gan("apply", denoise, "in", "-o", "out")
+    assert code == 0 and out.count("CMYK became RGB") == 1
+
+
+def test_preview_writes_a_sheet_that_says_where_it_comes_from(gan, denoise, fill, tmp_path):
+    picture(tmp_path / "a.png", height=300, width=280)
+    code, out, _ = gan("preview", denoise, "a.png", "-o", "s.png")
+    assert code == 0 and out == "s.png\n"
+    with Image.open("s.png") as image:
+        assert image.width > 4 * 256 and "ganforge" in image.text
+    mask = np.zeros((300, 280), np.uint8)
+    mask[200:240, 30:50] = 255
+    (tmp_path / "m.png").write_bytes(encoded(mask))
+    assert gan("preview", fill, "a.png", "-o", "f.png", "--mask", "m.png")[0] == 0
+    for words, code, says in (
+        (("a.png", "-o", "a.png"), 2, "a PNG file of its own"),
+        (("a.png", "-o", "s.jpg"), 2, "ends in .png"),
+        (("b.png",), 3, "no image file b.png"),
+    ):
+        got, _, err = gan("preview", denoise, *words)
+        assert got == code and says in err
+
+
+def test_blend_writes_a_model_that_can_be_applied(gan, models, denoise, tmp_path):
+    saved(models / "sharper", seed=3)
+    picture(tmp_path / "a.png")
+    code, out, _ = gan("blend", denoise, models / "sharper", "0.3", "-o", "mixed")
+    assert code == 0 and out == "mixed\n" and gan("apply", "mixed", "a.png", "-o", "b.png")[0] == 0
+    assert gan("blend", denoise, models / "sharper", "0.3")[0] == 2
+    code, _, err = gan("blend", denoise, models / "sharper", "3", "-o", "more")
+    assert code == 2 and "from 0, all of the first model, to 1" in err
+
+
+@pytest.mark.parametrize("verb", ["apply", "preview", "blend"])
+def test_help_lists_what_the_options_are(gan, verb):
+    code, out, _ = gan(verb, "--help")
+    assert code == 0 and "-o" in out and "--out" in out

@@ -1,0 +1,122 @@
+"""Critics of image tasks: what a logit sees, published sizes, one signature, any size, fp32."""
+
+import pytest
+import torch
+from torch import nn
+
+from ganforge import penalties
+from ganforge.losses import hinge, per_example
+from ganforge.networks.image.patch import Patch
+from ganforge.networks.image.unet_critic import UNetCritic
+
+CRITICS = {
+    "patch": lambda inputs: Patch(inputs, 8),
+    "patch-scales": lambda inputs: Patch(inputs, 8, 2, scales=2, spectral=False),
+    "unet": lambda inputs: UNetCritic(inputs, 8),
+}
+
+
+def count(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_sizes_are_the_published_ones():
+    assert count(Patch(3, spectral=False)) == 2_764_737
+    assert count(UNetCritic(3)) == 4_376_897
+
+
+@pytest.mark.parametrize("name", CRITICS)
+@pytest.mark.parametrize("size", [(4, 4), (5, 33), (40, 24)])
+def test_any_size_is_scored_with_and_without_what_was_given(name, size):
+    x, given = torch.randn(2, 3, *size), torch.randn(2, 1, *size)
+    for critic, context in ((CRITICS[name](3), None), (CRITICS[name](4), given)):
+        logits, maps = critic(x, context)
+        assert logits.shape == (2, 1, *size) if name == "unet" else logits.ndim == 2 and len(logits) == 2
+        assert per_example(logits).shape == (2,) and logits.isfinite().all()
+        assert maps and all(len(m) == 2 and m.ndim == 4 for m in maps)
+
+
+def test_what_was_given_comes_after_the_image():
+    critic, x, given = Patch(4, 8).eval(), torch.randn(1, 3, 16, 16), torch.randn(1, 1, 16, 16)
+    assert torch.equal(critic(x, given)[0], critic(torch.cat([x, given], 1))[0])
+
+
+@pytest.mark.parametrize("layers, wanted", [(1, 16), (2, 34), (3, 70), (4, 142)])
+def test_a_logit_sees_the_published_number_of_pixels(layers, wanted):
+    tower = Patch(1, 2, layers).eval().towers[0]
+    for parameter in tower.parameters():
+        parameter.data = parameter.data.abs()
+    side = wanted + 42
+    x = torch.rand(1, 1, side, side, requires_grad=True)
+    score, _ = tower(x)
+    score[0, 0, score.shape[2] // 2, score.shape[3] // 2].backward()
+    rows = x.grad[0, 0].abs().sum(1).nonzero().flatten()
+    assert rows[-1] - rows[0] + 1 == wanted == len(rows)
+
+
+def test_maps_for_feature_matching_are_one_a_layer_and_scale():
+    _, maps = Patch(3, 4, layers=3, scales=2)(torch.randn(1, 3, 32, 32))
+    assert [m.shape[1] for m in maps] == [4, 8, 16, 32] * 2
+    assert [m.shape[2] for m in maps] == [17, 9, 5, 6, 9, 5, 3, 4]
+    _, maps = UNetCritic(3, 4)(torch.randn(1, 3, 32, 30))
+    assert [tuple(m.shape[1:]) for m in maps] == [(4, 32, 32), (8, 16, 16), (16, 8, 8), (32, 4, 4), (16, 8, 8), (8, 16, 16), (4, 32, 32)]
+
+
+def test_logits_of_all_scales_stand_in_one_row():
+    critic, x = Patch(1, 4, layers=1, scales=2).eval(), torch.randn(2, 1, 16, 16)
+    large, small = (
+        tower(part)[0].flatten(1) for tower, part in zip(critic.towers, (x, nn.functional.avg_pool2d(x, 3, 2, 1, False, False)))
+    )
+    assert torch.equal(critic(x)[0], torch.cat([large, small], 1))
+
+
+@pytest.mark.parametrize("name", CRITICS)
+def test_logits_are_fp32_under_bf16(name):
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, maps = CRITICS[name](3)(torch.randn(2, 3, 16, 16))
+    assert logits.dtype == torch.float32 and maps[0].dtype == torch.bfloat16
+
+
+def test_spectral_norm_bounds_every_layer_and_instance_norm_stands_in_without_it():
+    for critic in (Patch(3, 8), UNetCritic(3, 8)):
+        for _ in range(100):
+            critic(torch.zeros(1, 3, 16, 16))
+        for layer in [m for m in critic.modules() if isinstance(m, nn.Conv2d)]:
+            assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item() < 1.02
+    plain = Patch(3, 8, spectral=False).towers[0]
+    assert [isinstance(norm, nn.InstanceNorm2d) for norm in plain.norms] == [False, True, True, True]
+
+
+def test_logits_start_near_zero_and_images_are_told_apart_after_a_few_steps():
+    torch.manual_seed(0)
+    for make in CRITICS.values():
+        critic = make(3)
+        optimiser = torch.optim.Adam(critic.parameters(), 4e-3, betas=(0.5, 0.9))
+        real, fake = torch.randn(4, 3, 16, 16) * 0.2, torch.randn(4, 3, 16, 16) * 0.8
+        assert critic(real)[0].abs().mean() < 3
+        first = None
+        for _ in range(15):
+            optimiser.zero_grad()
+            loss = hinge.d(critic(real)[0], critic(fake)[0]).mean()
+            loss.backward()
+            optimiser.step()
+            first = first or loss.item()
+        assert loss < 0.5 * first
+
+
+@pytest.mark.parametrize("name", CRITICS)
+def test_gradient_penalties_run_through_critics(name):
+    critic, x = CRITICS[name](3), torch.randn(2, 3, 16, 16)
+    penalties.r1(lambda sample: critic(sample)[0], x, x).mean().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in critic.parameters())
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in critic.parameters())
+
+
+def test_a_pixels_logit_follows_what_is_near_it():
+    """Real-ESRGAN's point of a critic with a logit for every pixel; the smallest maps of tiny images see all of it."""
+    critic = UNetCritic(1, 4).eval()
+    x = torch.rand(1, 1, 256, 16)
+    other = x.clone()
+    other[:, :, 200:] += 1
+    changed = (critic(other)[0] - critic(x)[0]).abs().sum((0, 1, 3))
+    assert changed[210:].min() > 0 and changed[:100].max() == 0

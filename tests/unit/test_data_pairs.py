@@ -1,0 +1,291 @@
+"""Pairs: every layout that users know is understood, partners are cut at the same place, and what does not fit is named."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganforge import cli
+from ganforge.core.errors import DataError, UsageError
+from ganforge.data import store
+from ganforge.data.describe import full, summary
+from ganforge.data.pairs import Pairs
+from ganforge.data.photos import Photos
+from tests.faults.make import encoded, reasons, smooth
+from tests.unit.test_data_photos import as_bytes, same
+
+
+def photo(k, width=80, height=64):
+    return np.asarray(Image.fromarray(smooth(k)).resize((width, height)))
+
+
+def write(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded(np.ascontiguousarray(pixels)))
+
+
+def pairs(root, a="A", b="B", count=6, first=0, scale=1, **size):
+    """Partner k: the wanted image b/k.png is photo(k), the given a/k.png its negative, `scale` times smaller."""
+    for k in range(first, first + count):
+        wanted = photo(k, **size)
+        write(root / b / f"{k}.png", wanted)
+        write(root / a / f"{k}.png", 255 - wanted[::scale, ::scale])
+    return root
+
+
+def load(root, **options):
+    return Pairs(path=str(root), **options).load(root.parent / "cache")
+
+
+def first(data, count=4, size=4, **options):
+    return list(islice(data.batches(size, seed=3, **options), count))
+
+
+def together(data):
+    """Whether every given pixel of some batches is the negative of one of the scale x scale pixels of x in its place."""
+    return all(fits(batch["x"], batch["given"], data.scale) for batch in first(data))
+
+
+def fits(x, given, scale):
+    blocks = x.unfold(2, scale, scale).unfold(3, scale, scale)
+    return bool(((blocks + given[..., None, None]).abs() < 1e-6).any(-1).any(-1).all())
+
+
+LAYOUTS = [
+    ("A/train", "B/train", "A/test", "B/test"),
+    ("train/A", "train/B", "test/A", "test/B"),
+    ("trainA", "trainB", "testA", "testB"),
+    ("train_A", "train_B", "test_A", "test_B"),
+    ("train_label", "train_img", "test_label", "test_img"),
+    ("input", "target", "", ""),
+    ("train/input", "train/target", "val/input", "val/target"),
+    ("lq", "gt", "", ""),
+    ("DIV2K_train_LR_bicubic/X1", "DIV2K_train_HR", "DIV2K_valid_LR_bicubic/X1", "DIV2K_valid_HR"),
+    ("train/GOPR0372_07/blur", "train/GOPR0372_07/sharp", "test/GOPR0384_11/blur", "test/GOPR0384_11/sharp"),
+    ("our485/low", "our485/high", "", ""),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "test_a", "test_b"), LAYOUTS, ids=[layout[0] for layout in LAYOUTS])
+def test_layouts_of_folders_are_understood(tmp_path, a, b, test_a, test_b):
+    root = pairs(tmp_path / "in", a, b)
+    if test_a:
+        pairs(root, test_a, test_b, 2, 20)
+    data = load(root, size=32)
+    assert together(data) and data.spec.given == (3, 32, 32) and data.spec.shape == (3, 32, 32)
+    assert len(data) + len(data.held_out) == (8 if test_a else 6) and (len(data.held_out) == 2 or not test_a)
+    assert data.report["notes"][0].startswith(f"{6} pairs of the same name: A is ") and not data.report["skipped"]
+    if test_a:
+        assert {name.rpartition("/")[2] for name in data.held_out.album.names} == {"20.png", "21.png"}
+    other = load(root, size=32, direction="BtoA")
+    assert together(other) and other.fingerprint != data.fingerprint
+    assert {photo.tobytes() for photo in other.album.photos} <= {p.tobytes() for p in (*data.given.photos, *data.held_out.given.photos)}
+
+
+@pytest.mark.parametrize("words", [("{k}_A", "{k}_B"), ("input_{k}", "target_{k}"), ("{k}x4", "{k}"), ("sub{k}/img", "sub{k}/img")])
+def test_partners_may_differ_by_words_that_say_the_side(tmp_path, words):
+    root = tmp_path / "in"
+    for k in range(10, 15):
+        write(root / "B" / f"{words[1].format(k=k)}.png", photo(k))
+        write(root / "A" / f"{words[0].format(k=k)}.png", 255 - photo(k))
+    data = load(root, size=32)
+    assert together(data) and len(data) + len(data.held_out) == 5
+
+
+def test_images_side_by_side_are_halves(tmp_path):
+    root = tmp_path / "facades"
+    for part, numbers in (("train", range(6)), ("val", range(10, 12))):
+        for k in numbers:
+            write(root / part / f"{k}.png", np.concatenate([255 - photo(k, 64), photo(k, 64)], 1))
+    data = load(root, size=32)
+    assert together(data) and len(data) == 6 and {n for n in data.held_out.album.names} == {"val/10.png", "val/11.png"}
+    assert data.report["notes"][0] == (
+        "6 pairs side by side in one image: A is the left half, B the right one · 2 more of the part val are held out"
+    )
+    assert np.array_equal(data.album.photos[0], photo(0, 64).transpose(2, 0, 1))
+    turned = load(root, size=32, direction="BtoA")
+    assert np.array_equal(turned.given.photos[0], photo(0, 64).transpose(2, 0, 1)) and together(turned)
+
+
+def test_resizing_first_keeps_halves_apart_and_pairs_together(tmp_path):
+    root = tmp_path / "in"
+    for k in range(4):
+        write(root / f"{k}.png", np.concatenate([np.full((128, 128, 3), 255, np.uint8), np.full((128, 128, 3), 40 * k, np.uint8)], 1))
+    data = load(root, load_size=40, size=32)
+    batch = first(data, 1)[0]
+    assert data.album.photos[0].shape == (3, 40, 40) and (batch["given"] == 1).all()
+    assert all(len(x.unique()) == 1 for x in batch["x"])
+    folders = load(pairs(tmp_path / "other", count=4), load_size=72, size=64)
+    assert folders.album.photos[0].shape == folders.given.photos[0].shape == (3, 72, 72)
+    assert all((b["x"] + b["given"]).abs().max() < 0.05 for b in first(folders))
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_partners_of_another_scale_are_cut_at_the_same_place(tmp_path, scale):
+    root = pairs(tmp_path / "in", "lr", "hr", scale=scale, width=97 // scale * scale, height=60)
+    data = load(root, size=24)
+    assert data.scale == scale and data.spec.given == (3, 24 // scale, 24 // scale) and together(data)
+    assert summary(data)[2].endswith(f"the given image is {scale} times smaller")
+    shown = data.shown(3)
+    assert shown["x"].shape[2] == 48 and shown["given"].shape[2] == 48 // scale
+    assert (shown["x"][..., ::scale, ::scale] + shown["given"]).abs().max() < 1e-6
+    assert together(load(root, size=96)), "larger than the photographs are high: mirrored, and still together"
+
+
+def next_moves():
+    from ganforge.data.pieces import still
+
+    return still(1, 0.5)
+
+
+def test_what_is_over_of_a_larger_partner_is_left_out(tmp_path):
+    root = tmp_path / "in"
+    for k in range(4):
+        write(root / "hr" / f"{k}.png", photo(k, 83, 66))
+        write(root / "lr" / f"{k}.png", 255 - photo(k, 83, 66)[:64:4, :80:4])
+    data = load(root, size=32)
+    assert data.scale == 4 and data.album.photos[0].shape == (3, 64, 80) and together(data)
+    with pytest.raises(UsageError, match=r"size must be a multiple of 4, as the wanted .* got 30. Nearest: 32"):
+        load(root, size=30)
+    with pytest.raises(DataError, match="(?s)the larger ones: turn round.*--direction"):
+        load(root, size=32, direction="BtoA")
+
+
+def test_starting_at_a_step_equals_skipping_to_it_and_processes_share_a_batch(tmp_path):
+    data = load(pairs(tmp_path / "in"), size=32, turn=True)
+    assert same(first(data, 9)[4:], first(data, 5, start=4)) and together(data)
+    two = [first(data, 6, rank=r, world=2) for r in (0, 1)]
+    assert same(first(data, 6), [{k: torch.cat([a[k], b[k]]) for k in a} for a, b in zip(*two, strict=True)])
+
+
+def test_pairs_beyond_the_memory_are_mapped(tmp_path, monkeypatch):
+    root = pairs(tmp_path / "in", "lr", "hr", scale=2)
+    whole = load(root, size=32)
+    monkeypatch.setattr(store, "SHARE", 0.0)
+    for _ in range(2):
+        mapped = load(root, size=32)
+        assert mapped.fingerprint == whole.fingerprint and same(first(mapped), first(whole)) and not mapped.report["in_memory"]
+
+
+def test_copies_are_held_out_together(tmp_path):
+    root = pairs(tmp_path / "in", count=20)
+    for k in range(20):
+        Image.open(root / "B" / f"{k}.png").save(root / "B" / f"again{k}.jpg", quality=90)
+        write(root / "A" / f"again{k}.png", photo(100 + k))
+    data = load(root, size=32, hold_out=0.3)
+    ours, theirs = ({int("".join(c for c in n if c.isdigit())) for n in part.album.names} for part in (data, data.held_out))
+    assert not ours & theirs and len(ours | theirs) == 20 and data.report["near_duplicates"] == 20
+
+
+def mask(hole=(8, 20), white=True):
+    out = np.full((64, 80), 0 if white else 255, np.uint8)
+    out[hole[0] : hole[1], 10:50] = 255 if white else 0
+    return out
+
+
+@pytest.mark.parametrize("white", [True, False])
+def test_masks_tell_their_polarity_and_share(tmp_path, white):
+    root = tmp_path / "in"
+    for k in range(6):
+        write(root / "images" / f"{k}.png", photo(k))
+        write(root / "masks" / f"{k}_mask.png", mask(white=white))
+    data = load(root, size=32)
+    word, other = ("white", "black") if white else ("black", "white")
+    assert data.hole == word and data.spec.given == (1, 32, 32)
+    assert f"masks: 9 % hole, {word} = hole (the rarer colour; if not: --hole {other})" in data.report["notes"]
+    shown = data.shown(2)
+    assert {*shown["given"].unique().tolist()} == {-1.0, 1.0} and shown["given"].shape[1] == 1
+    whole = data._pieces([0], next_moves(), 64)["given"][0, 0]
+    assert (whole[8:20] == 255).any() and not whole[:8].any() and not whole[20:].any()
+    turned = load(root, size=32, hole=other)
+    assert f"masks: 91 % hole, {other} = hole" in turned.report["notes"] and turned.fingerprint != data.fingerprint
+    with pytest.raises(UsageError, match="direction BtoA does not fit"):
+        load(root, direction="BtoA")
+
+
+def test_several_masks_of_one_image_stay_with_it(tmp_path):
+    root = tmp_path / "in"
+    for k in range(5):
+        write(root / f"{k}.png", photo(k))
+        for number in ("001", "002"):
+            write(root / f"{k}_mask{number}.png", mask((int(number) * 10, 40)))
+    write(root / "7_mask001.png", mask())
+    data = load(root, size=32, hold_out=0.3)
+    assert len(data) + len(data.held_out) == 10 and not {*data.album.names} & {*data.held_out.album.names}
+    assert data.report["notes"][0] == "10 images of the top folder with masks of the files *_mask* · 1 without a partner"
+    assert (
+        reasons(data) == {"7_mask001.png": "no partner: nothing in the top folder has its name, or several share it"}
+        and data.report["duplicates"] == 0
+    )
+
+
+def test_images_without_a_partner_are_listed_and_strict_stops(tmp_path):
+    root = pairs(tmp_path / "in")
+    write(root / "A" / "lonely.png", photo(50))
+    write(root / "B" / "single.png", photo(51))
+    (root / "notes.mat").write_bytes(b"no image")
+    data = load(root, size=32)
+    assert reasons(data) == {
+        "A/lonely.png": "no partner: nothing in B has its name, or several share it",
+        "B/single.png": "no partner: nothing in A has its name, or several share it",
+    }
+    lines = summary(data)
+    assert "skipped A/lonely.png: no partner: nothing in B has its name, or several share it" in lines and "2 without a partner" in lines[0]
+    assert "note: 1 other files are not used, such as notes.mat" in lines
+    with pytest.raises(DataError, match="(?s)strict allows none.*A/lonely.png"):
+        load(root, size=32, strict=True)
+
+
+def test_photographs_that_look_like_pairs_are_told(tmp_path):
+    root = pairs(tmp_path / "in", "lr", "hr")
+    data = Photos(path=str(root), crop=32).load(tmp_path / "cache")
+    assert any("look like pairs: 6 pairs of the same name: A is lr, B is hr" in note for note in data.report["notes"])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"size": 4}, "size must be a number of pixels from 8 to 1024"),
+        ({"direction": "atob"}, "direction must be AtoB or BtoA; got 'atob'. Did you mean 'AtoB'"),
+        ({"load_size": 32}, "load_size, the side that images are brought to, must be at least size.* 64; got 32"),
+        ({"hole": "grey"}, "hole must be auto, white or black"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, says):
+    with pytest.raises(UsageError, match=says):
+        Pairs(path="x", **options)
+
+
+def test_check_tells_the_layout(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "cache"))
+    root = pairs(tmp_path / "in")
+    write(root / "A" / "lonely.png", photo(50))
+
+    def check(*words):
+        with pytest.raises(SystemExit) as left:
+            cli.main(["check", *words])
+        assert not left.value.code
+        return capfd.readouterr().out.splitlines()
+
+    lines = check("in", "--out", "report.json")
+    assert "note: 6 pairs of the same name: A is A, B is B · 1 without a partner" in lines
+    assert "skipped A/lonely.png: no partner: nothing in B has its name, or several share it" in lines
+    assert lines[-2] == "layout: learn to make B of A: gan train DATA --recipe pix2pix"
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert told["summary"] == lines[:-2] and told["fingerprint"] == full(load(root))["fingerprint"]
+    assert "layout: 6 pairs of the same name: A is A, B is B · 1 without a partner" in check("in", "--size", "32")
+
+
+def test_shown_pairs_are_held_out_ones(tmp_path):
+    data = load(pairs(tmp_path / "in"), size=32, hold_out=0.4)
+    shown = data.shown(2)
+    assert shown["x"].shape == shown["given"].shape and shown["x"].shape[2] == 64
+    assert any(
+        as_bytes(shown["x"][0]).tobytes() in photo[:, :, at : at + 64].tobytes() for photo in data.held_out.album.photos for at in [8]
+    )

@@ -1,0 +1,220 @@
+"""Restoration: who moves in which phase and how fast, the faithful network, what is averaged, what is measured; and that it restores."""
+
+import dataclasses
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import Adam
+
+from ganforge import losses, testing
+from ganforge.core import machine, memory
+from ganforge.core.ema import Average
+from ganforge.core.engine import iterate
+from ganforge.core.errors import UsageError
+from ganforge.core.method import Progress, at, moments
+from ganforge.core.run import Run
+from ganforge.data.spec import DataSpec
+from ganforge.methods import tasks
+from ganforge.methods.restoration import Restoration
+from ganforge.networks.image import restorers
+from tests.contract.toys import Points
+
+CLEAN = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+class Critic(nn.Module):
+    """(n, 3, h, w) -> logits (n, k) and one map."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 1, 3)
+
+    def forward(self, x, given=None):
+        h = self.first(x).tanh()
+        return self.last(h).flatten(1), [h]
+
+
+def restoration(adversarial=0.4, degrade=lambda x: x * 0.5, lr=1e-2, **options):
+    torch.manual_seed(1)
+    critic = Critic() if adversarial else None
+    maker = partial(Adam, lr=1e-2)
+    return Restoration(
+        nn.Conv2d(3, 3, 1), critic, degrade=degrade, loss=losses.relativistic, optimizer=maker, lr=lr, adversarial=adversarial, **options
+    )
+
+
+def movers(method, fraction):
+    return [update.player.name for update in method.step({"x": CLEAN}, at(fraction))]
+
+
+def test_first_the_generator_then_the_discriminator_then_both():
+    method = restoration()
+    moved = {fraction: movers(method, fraction) for fraction in (0, 0.59, 0.6, 0.69, 0.7, 0.99)}
+    alone, rival, both = ["generator"], ["discriminator"], ["discriminator", "generator"]
+    assert moved == {0: alone, 0.59: alone, 0.6: rival, 0.69: rival, 0.7: both, 0.99: both}
+    assert movers(restoration(adversarial=0), 0.99) == alone
+    assert [*restoration(adversarial=0).exports] == ["generator"] and [*method.exports] == ["generator", "faithful"] == [*method.ways]
+
+
+def test_the_rate_falls_over_the_first_phase_and_is_a_tenth_in_the_last():
+    rates = [restoration().schedule(at(f))["lr"] for f in (0, 0.3, 0.599999, 0.6, 0.99)]
+    assert rates == pytest.approx([1e-2, 1e-2 * (0.01 + 0.99 / 2), 1e-4, 1e-3, 1e-3], rel=1e-3)
+    assert restoration(adversarial=0).schedule(at(0.999999))["lr"] == pytest.approx(1e-4, rel=1e-3)
+
+
+def test_the_faithful_network_follows_and_then_stays():
+    method, frozen = restoration(), None
+    for step in range(10):
+        iterate(method, [{"x": CLEAN}], Progress(step, step * 10, 100))
+        same = torch.equal(method.faithful.weight, method.generator.weight)
+        assert same == (step < 7)  # in steps 6 the discriminator moves alone
+        frozen = method.faithful.weight.clone() if step == 5 else frozen
+    assert torch.equal(method.faithful.weight, frozen)
+    assert not any(p.requires_grad for p in method.faithful.parameters())
+    assert "faithful.weight" in method.state_dict()
+
+
+def test_both_averages_are_right():
+    """While one follows the other their averages are one; afterwards the faithful one's settles where that network stays."""
+    method = restoration()
+    average = Average(method.exports, 0.05)
+    for step in range(40):
+        iterate(method, [{"x": CLEAN}], Progress(step, step * 10, 400))
+        average.update(Progress(step + 1, (step + 1) * 10, 400), 10)
+        kept, made = (average.networks[name].weight for name in ("faithful", "generator"))
+        if step < 24:
+            assert torch.equal(kept, made)
+    assert not torch.equal(kept, made)
+    spread = (method.generator.weight - method.faithful.weight).abs().max()
+    assert (kept - method.faithful.weight).abs().max() < 0.2 * spread
+
+
+def test_what_the_data_gives_is_taken_and_else_made_of_the_clean_image():
+    method = restoration(degrade=lambda x: x[:, :1])
+    assert torch.equal(method.given({"x": CLEAN}), CLEAN[:, :1])
+    assert torch.equal(method.given({"x": CLEAN, "given": CLEAN + 1}), CLEAN + 1)
+
+
+def test_every_term_is_in_the_loss_with_its_weight():
+    method = restoration(structure_weight=2.0, feature_weight=3.0, adversarial_weight=0.5)
+    first = next(method.step({"x": CLEAN}, at(0.0)))
+    assert first.loss.item() == pytest.approx((first.log["distance/pixels"] + 2 * first.log["distance/structure"]).item())
+    _, both = method.step({"x": CLEAN}, at(0.9))
+    made = method.generator(CLEAN * 0.5)
+    fool = losses.relativistic.g(method.discriminator(made)[0], method.discriminator(CLEAN)[0]).mean()
+    terms = both.log["distance/pixels"] + 2 * both.log["distance/structure"] + 3 * both.log["distance/features"] + 0.5 * fool
+    assert both.loss.item() == pytest.approx(terms.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("adversarial", [0.0, 0.02, 0.4])
+def test_it_keeps_the_contract_of_methods(adversarial):
+    make = partial(restoration, adversarial)
+    testing.check_updates_move_only_their_player(make, {"x": CLEAN})
+    testing.check_all_players_learn(make, {"x": CLEAN})
+    testing.check_accumulation(make, {"x": CLEAN})
+
+
+class Pictures(Points):
+    """Points drawn as little images."""
+
+    def batches(self, size, **where):
+        for batch in super().batches(size, **where):
+            yield {"x": batch["x"].tanh()[:, :, None, None].repeat(1, 2, 8, 8)[:, :3]}
+
+
+def test_an_interrupted_run_is_bit_identical_in_every_phase(tmp_path):
+    run = Run(examples=88, batch=8, precision="fp32", layout="contiguous")
+    testing.check_resume(partial(restoration, degrade=lambda x: x + 0.1 * torch.randn_like(x)), Pictures(), run, tmp_path)
+
+
+def test_every_stage_is_timed_for_its_share(monkeypatch):
+    method = restoration()
+    assert [*method.stages] == pytest.approx([0.3, 0.65, 0.85]) and [*method.stages.values()] == pytest.approx([0.6, 0.1, 0.3])
+    rates = dict(zip(method.stages, (60.0, 10.0, 15.0)))
+    monkeypatch.setattr(machine, "_rate", lambda m, batches, run, device, fraction, seconds: rates[fraction])
+    assert machine.speed(method, Pictures(), Run(batch=8, precision="fp32"), torch.device("cpu")) == pytest.approx(1 / (0.01 + 0.01 + 0.02))
+
+
+def test_a_real_measurement_takes_all_stages_in():
+    seen = []
+
+    class Watched(Restoration):
+        def step(self, batch, now):
+            seen.append(now.fraction)
+            yield from super().step(batch, now)
+
+    method = restoration()
+    method.__class__ = Watched
+    assert machine.speed(method, Pictures(), Run(batch=8, precision="fp32"), torch.device("cpu"), seconds=0.01) > 0
+    assert {round(f, 6) for f in seen} == {0.3, 0.65, 0.85}
+
+
+def test_memory_is_reckoned_with_the_discriminator():
+    with_rival, without = (memory.needs(partial(restoration, share), {"x": CLEAN}) for share in (0.4, 0.0))
+    assert with_rival.each > without.each
+    critics = sum(p.numel() for p in Critic().parameters()) * 4
+    assert with_rival.state >= without.state + 3 * critics  # weights and two moments
+
+
+def test_moments_go_through_all_stages_in_turns():
+    found = [(round(now.fraction, 6), now.step, every) for now, every in moments(restoration())]
+    assert found[:4] == [(0.3, 0, False), (0.65, 0, False), (0.85, 0, True), (0.3, 1, True)]
+
+
+TASKS = {name: task for name, task in vars(tasks).items() if isinstance(task, tasks.Task)}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_makes_whole_images_and_starts_as_the_plain_result(name):
+    """An untrained network draws nothing, so that what is left is what classical means make of the input."""
+    task = TASKS[name]
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, 32, 48) * 1.6 - 0.8
+    given = task.degradation("", 0, 0.0, 0)(x)
+    generator = task.generator(restorers.auto, 8, 1, 0)
+    made = generator(given)
+    assert given.shape[1] == task.inputs and made.shape == x.shape
+    assert generator.scale == task.times(0)
+    if name in ("denoise", "dejpeg", "deblur", "low_light", "old_photo"):
+        torch.testing.assert_close(made, given)
+    elif name == "inpaint":
+        torch.testing.assert_close(made, given[:, :3])
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_super_resolution_knows_its_scales(scale):
+    task = tasks.super_resolution
+    given = task.degradation("web", scale, 0.0, 0)(torch.zeros(1, 3, 24, 36))
+    assert given.shape == (1, 3, 24 // scale, 36 // scale)
+    assert task.generator(restorers.compact, 8, 1, scale)(given).shape == (1, 3, 24, 36)
+
+
+def test_strengths_that_a_task_does_not_have_are_refused():
+    with pytest.raises(UsageError, match="'deblur' has no sigma"):
+        tasks.deblur.degradation("", 0, 10.0, 0)
+    with pytest.raises(UsageError, match="'noize' is no degradation. Did you mean 'noise'?"):
+        tasks.denoise.degradation("noize", 0, 0.0, 0)
+
+
+def test_it_restores():
+    """Images at half their contrast: the mapping is a gain of 2, which the network must find, and the game must not spoil."""
+    method = restoration(adversarial_weight=0.001, lr=0.1)
+    for step in range(200):
+        iterate(method, [{"x": CLEAN}], Progress(step, step, 200))
+    off = [(network(CLEAN * 0.5) - CLEAN).abs().mean().item() for network in method.exports.values()]
+    assert max(off) < 0.05 < (CLEAN * 0.5 - CLEAN).abs().mean().item()
+
+
+def test_recipes_of_all_tasks_build_and_come_back_from_json():
+    from ganforge.core import recipe as recipes_json
+    from ganforge.recipes import find
+
+    kind = find("restore")
+    for name in TASKS:
+        recipe = recipes_json.override(recipes_json.on(kind, "photos"), {"task": name.replace("_", "-"), "width": 8, "d_width": 8})
+        again = recipes_json.rebuild(kind, recipes_json.describe(recipe))
+        assert again == recipe and again.task is TASKS[name]
+        method = again.method(DataSpec((3, 64, 64), count=8))
+        assert len(method.players) == 2 and len(dataclasses.replace(again, adversarial=0.0).method(DataSpec((3, 64, 64))).players) == 1

@@ -1,0 +1,109 @@
+"""Recipes of translation: published sizes and weights, and what they refuse."""
+
+import pytest
+import torch
+
+from ganforge.core import recipe as recipes_json
+from ganforge.core.errors import UsageError
+from ganforge.core.method import Progress
+from ganforge.data.spec import DataSpec
+from ganforge.recipes import find
+from tests.unit.test_translation_methods import NOW
+
+NAMES = ("pix2pix", "cyclegan", "cut", "fastcut")
+SPEC = DataSpec((3, 256, 256), given=(3, 256, 256))
+
+
+def build(name, spec=SPEC, **options):
+    return recipes_json.override(recipes_json.on(find(name), "somewhere"), options).method(spec)
+
+
+def count(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_pix2pix_plays_as_published():
+    """Its discriminator has 2,768,705 parameters with the batch norm of the paper, whose gains and biases instance norm lacks."""
+    method = build("pix2pix")
+    assert count(method.discriminator) == 2_767_809
+    assert (method.adversarial_weight, method.pixel_weight, method.feature_weight) == (1.0, 100.0, 0.0)
+    assert method.g.schedule(Progress(0, 50, 100)) == {"lr": 2e-4} and method.d.schedule(Progress(0, 75, 100))["lr"] == pytest.approx(1e-4)
+    assert method.g.optimizer.defaults["betas"] == (0.5, 0.999)
+
+
+def test_cyclegan_has_the_published_networks_and_weights():
+    method = build("cyclegan")
+    assert [count(n) for n in (method.generator, method.back)] == [11_378_179] * 2
+    assert [count(n) for n in (method.critic_a, method.critic_b)] == [2_764_737] * 2
+    assert (method.cycle_weight, method.identity_weight, len(method.pool_a.past), len(method.pool_b.past)) == (10.0, 5.0, 50, 50)
+
+
+def test_cut_and_fastcut_differ_as_published():
+    cut, fast = build("cut"), build("fastcut")
+    for method in (cut, fast):
+        assert (count(method.generator), count(method.discriminator), count(method.heads)) == (11_378_179, 2_764_737, 560_384)
+        assert method.patches == 256
+    assert (cut.contrast_weight, cut.identity, cut.mirror) == (1.0, True, False)
+    assert (fast.contrast_weight, fast.identity, fast.mirror) == (10.0, False, True)
+    assert [m.g.schedule(Progress(0, 70, 100))["lr"] for m in (cut, fast)] == [pytest.approx(1.2e-4), 2e-4]
+
+
+def test_an_adversarial_weight_of_2_makes_our_halved_least_squares_the_published_ones():
+    """One whose critics all say 0.25 pays (0.25 - 1)^2 for each."""
+    tiny = {"width": 8, "d_width": 8, "blocks": 1}
+    method = build("cyclegan", DataSpec((3, 16, 16), given=(3, 16, 16)), cycle_weight=0.0, identity_weight=0.0, **tiny)
+    for critic in (method.critic_a, method.critic_b):
+        critic.forward = lambda x, given=None: (torch.full((len(x), 4), 0.25), [])
+    g, _ = method.step({"x": torch.zeros(2, 3, 16, 16), "given": torch.zeros(2, 3, 16, 16)}, NOW)
+    assert g.loss.item() == pytest.approx(2 * 0.75**2)
+
+
+def test_pix2pixhd_is_an_option():
+    method = build("pix2pix", scales=2, loss="least_squares", adversarial_weight=2.0, pixel_weight=0.0, feature_weight=40.0)
+    logits, maps = method.discriminator(*torch.rand(2, 1, 3, 64, 64))
+    assert len(maps) == 8 and logits.shape[1] > 100  # four maps a scale
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_survive_recipe_json(name):
+    recipe = recipes_json.override(recipes_json.on(find(name), "there"), {"width": 12, "lr_hold": 0.25, "loss": "hinge", "batch": 3})
+    assert recipe.run.batch == 3 and recipes_json.rebuild(type(recipe), recipes_json.describe(recipe), [name]) == recipe
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("pix2pix", {"depth": 9}, "--depth must be from 1 to 8; got 9"),
+        ("pix2pix", {"pixel_weight": -1.0}, "--pixel-weight must be at least 0"),
+        ("pix2pix", {"lr_hold": 1.0}, "--lr-hold must be from 0 to 0.999"),
+        ("pix2pix", {"width": 0}, "--width must be at least 1"),
+        ("cyclegan", {"loss": "relativistic"}, "no pairs for a relativistic loss"),
+        ("cyclegan", {"pool": -1}, "--pool must be from 0"),
+        ("cyclegan", {"cycle_weight": float("nan")}, "--cycle-weight must be at least 0; got nan"),
+        ("cut", {"loss": "relativistic_average"}, "no pairs for a relativistic loss"),
+        ("cut", {"patches": 1}, "--patches must be at least 2"),
+        ("fastcut", {"adversarial_weight": -1.0}, "--adversarial-weight must be at least 0"),
+        ("cut", {"optimizer": "Adm"}, "Did you mean 'Adam'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(name, options, says):
+    with pytest.raises(UsageError, match=says):
+        build(name, **options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("given", [(), (3, 64, 64)])
+def test_data_that_cannot_be_translated_are_refused(name, given):
+    with pytest.raises(UsageError, match="inputs and outputs of one size"):
+        build(name, DataSpec((3, 128, 128), given=given))
+
+
+def test_domains_of_other_channels_need_other_options():
+    grey = DataSpec((3, 32, 32), given=(1, 32, 32))
+    with pytest.raises(UsageError, match="--identity-weight needs domains of as many channels; got 1 and 3"):
+        build("cyclegan", grey)
+    with pytest.raises(UsageError, match="contrast needs domains of as many channels"):
+        build("cut", grey)
+    method = build("cyclegan", grey, identity_weight=0.0, width=8, d_width=8, blocks=1)
+    assert method.generator(torch.zeros(1, 1, 32, 32)).shape == (1, 3, 32, 32)
+    assert build("pix2pix", grey, width=8).generator(torch.zeros(1, 1, 32, 32)).shape == (1, 3, 32, 32)
