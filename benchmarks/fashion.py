@@ -6,6 +6,8 @@
 FD-cnn (benchmarks/judge.py) of 10,000 fakes, classes in equal parts, to the 10,000 held-out images, every tenth of the
 run: the last value, and the last over the best, which shows late collapse. "agree": how often the judge takes a fake
 for the class that was asked for. "spread": the variance within classes over that of real images. Judging time is not part of the minutes.
+The number of images that fit into the minutes is found once for each recipe, before anything is trained (--seeds 0 does no more), so that
+it is a quiet machine's; what is trained is not trained again when the command is repeated.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from judge import Judge
 
 from ganforge.core import machine
 from ganforge.core.method import Progress
-from ganforge.core.recipe import override
+from ganforge.core.recipe import describe, override, rebuild
 from ganforge.core.train import Tick, train
 from ganforge.data.images import Images
 from ganforge.recipes import find
@@ -59,12 +62,23 @@ class Scores:
             self.looked += time.monotonic() - began
 
 
+def planned(name: str, options: argparse.Namespace) -> Any:
+    """The recipe with everything decided, from the speed of this machine: once, so that all seeds do the same, whatever is running."""
+    kept = options.out / f"{name}-plan.json"
+    if not kept.is_file():
+        recipe = override(find(name)(data=Images(path=options.data)), {"minutes": options.minutes, "examples": options.images})
+        data = recipe.dataset()
+        recipe, told = plan(recipe, data, data.spec, torch.device("cpu"))
+        kept.write_text(json.dumps({**describe(recipe), "notes": told["notes"]}, indent=1))
+    fields = json.loads(kept.read_text())
+    print(f"{name}: " + "; ".join(fields.pop("notes")), flush=True)
+    return rebuild(find(name), fields)
+
+
 def one(name: str, seed: int, options: argparse.Namespace, judge: Judge) -> dict:
     """Train one recipe with one seed; its scores."""
-    recipe = override(find(name)(data=Images(path=options.data)), {"minutes": options.minutes, "examples": options.images, "seed": seed})
+    recipe = override(planned(name, options), {"seed": seed})
     data, device = recipe.dataset(), torch.device("cpu")
-    recipe, planned = plan(recipe, data, data.spec, device)
-    print(f"{name}, seed {seed}: " + "; ".join(planned["notes"]), flush=True)
     torch.manual_seed(seed)
     method = recipe.method(data.spec)
     machine.layout(method, recipe.run.layout)
@@ -89,7 +103,9 @@ def table(rows: list[dict], floor: float, budget: str) -> str:
         mean, worst = statistics.mean(row["fd"] for row in mine), max(row["ratio"] for row in mine)
         agree, spread, seen = (statistics.mean(row[key] for row in mine) for key in ("agree", "spread", "seen"))
         speed = statistics.mean(row["seen"] / row["seconds"] for row in mine)
-        lines.append(f"| `{name}` | **{mean:.1f}** ({each}) | {worst:.2f} | {agree:.1%} | {spread:.2f} | {seen / 1000:,.0f} k | {speed:,.0f} |")
+        lines.append(
+            f"| `{name}` | **{mean:.1f}** ({each}) | {worst:.2f} | {agree:.1%} | {spread:.2f} | {seen / 1000:,.0f} k | {speed:,.0f} |"
+        )
     return "\n".join([*lines, f"\nReal training images, as many, score {floor:.2f}.\n"])
 
 
@@ -107,13 +123,21 @@ def main() -> None:
     judge = Judge(options.data, Path("runs/judges"))
     floor = judge.floor(Images(path=options.data).load().images)
     print(f"judge: {judge.accuracy():.2%} on held-out images; real against real {floor:.2f}", flush=True)
-    rows, budget = [], f"{options.images:,} images" if options.images else f"{options.minutes:g} min"
+    for name in options.recipes:
+        planned(name, options)
+    kept = options.out / "scores.json"
+    rows, budget = (
+        json.loads(kept.read_text()) if kept.is_file() else [],
+        f"{options.images:,} images" if options.images else f"{options.minutes:g} min",
+    )
     for seed in range(options.seeds):
         for name in options.recipes:
-            rows.append(one(name, seed, options, judge))
-            (options.out / "scores.json").write_text(json.dumps(rows, indent=1))
+            if not any((row["recipe"], row["seed"]) == (name, seed) for row in rows):
+                rows.append(one(name, seed, options, judge))
+            kept.write_text(json.dumps(rows, indent=1))
             (options.out / "table.md").write_text(table(rows, floor, budget))
-    print((options.out / "table.md").read_text())
+    if options.seeds:
+        print((options.out / "table.md").read_text())
 
 
 if __name__ == "__main__":

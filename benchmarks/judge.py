@@ -42,7 +42,7 @@ class Judge:
         return float(torch.cat([self.net(part).argmax(1) for part in fakes.split(500)]).eq(wanted).float().mean())
 
     def spread(self, fakes: Tensor, wanted: Tensor) -> float:
-        """Variance of the features within a class over that of real images, mean over classes: 1 for a perfect model, 0 for one image a class."""
+        """Variance of the features within a class over that of real images, mean over classes: 1 is perfect, 0 one image a class."""
         found, real = self.features(fakes), self.of_real
         return float(
             torch.stack(

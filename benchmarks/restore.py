@@ -52,7 +52,7 @@ LIVELY = ("super-resolution", "denoise", "deblur", "dejpeg")
 """Tasks whose generator must look CLOSER than the faithful network, and may cost LOSS decibels."""
 CLOSER, LOSS = 0.1, 3.0
 PALER = 0.6
-"""Share of the colour difference of grey that may remain."""
+"""Of the colour difference of grey, what may remain."""
 KIND = "Satsumas"
 """The closed domain of colours."""
 SIDE, MOST, CROP = 256, 20, 128
@@ -72,7 +72,7 @@ class Test(NamedTuple):
 
 def damaged(task: str, x: Tensor, fruit: Tensor) -> Test:
     """Test pieces x (n, 3, h, w) uint8 with the damage of a task, the same every time; `fruit`: photographs one could have learnt from."""
-    clean, facts = x.float() / 127.5 - 1, [Known()] * len(x)
+    clean = x.float() / 127.5 - 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if task == "deblur":
@@ -84,9 +84,7 @@ def damaged(task: str, x: Tensor, fruit: Tensor) -> Test:
         else:
             strengths = [OPTIONS.get(task, {}).get(name, 0) for name in ("scale", "sigma", "quality")]
             given = getattr(tasks, task.replace("-", "_")).degradation("", *strengths)(clean)
-            facts = [Known(sigma=strengths[1])] * len(x)
-    if task == "inpaint":
-        facts = [Known(hole=hole.numpy() > 0.5) for hole in given[:, 3]]
+            facts = [Known(sigma=strengths[1], hole=one[3].numpy() > 0.5 if task == "inpaint" else None) for one in given]
     return Test(x, given, to_uint8(given[:, :1].expand_as(clean) if task == "colourise" else given[:, :3]), facts)
 
 
@@ -104,8 +102,7 @@ def rival(task: str, test: Test) -> tuple[str, Tensor, Mapping[str, float]]:
 
 def psnrs(made: Tensor, test: Test) -> list[float]:
     """Of each image (n, 3, h, w) uint8; of inpainting, in the hole."""
-    pairs = zip(arrays(made), arrays(test.x), test.known, strict=True)
-    return [classical.psnr(a, b, known.hole) for a, b, known in pairs]
+    return [classical.psnr(a, b, known.hole) for a, b, known in zip(arrays(made), arrays(test.x), test.known, strict=True)]
 
 
 def judged(made: Tensor, test: Test, eye: Sight) -> dict[str, float]:
@@ -142,7 +139,7 @@ def one(task: str, options: argparse.Namespace, rows: list[dict[str, Any]]) -> N
     parts = [options.photos / part for part in ("train", "test")]
     if task == "colourise":
         parts = [part / KIND if (part / KIND).is_dir() else part for part in parts]
-    seeds = [seed for seed in range(options.seeds) if not any((row["task"], row["seed"]) == (task, seed) for row in rows)]
+    seeds = sorted(set(range(options.seeds)) - {row["seed"] for row in rows if row["task"] == task})
     if not seeds:
         return
     eye, fruit = sight("", cache_folder(), "cpu"), middles(parts[0], SIDE, 100)
@@ -168,10 +165,10 @@ def one(task: str, options: argparse.Namespace, rows: list[dict[str, Any]]) -> N
 
 
 def crops(columns: Sequence[Tensor]) -> list[Tensor]:
-    """Of some images, where they were damaged most: the first column, ..., the last, image by image, (3, CROP, CROP) uint8 each."""
+    """Where SHOWN groups of images were damaged most: the first column, ..., the last, group by group, (3, CROP, CROP) uint8 each."""
     found, parts = list[Tensor](), [slice(start, start + CROP) for start in range(0, SIDE - CROP + 1, 64)]
-    for i in range(0, len(columns[0]), -(-len(columns[0]) // SHOWN)):
-        cut = [[column[i, :, *place] for column in columns] for place in itertools.product(parts, parts)]
+    for rows in torch.arange(len(columns[0])).chunk(SHOWN):
+        cut = [[column[i, :, *place] for column in columns] for i in rows for place in itertools.product(parts, parts)]
         found += max(cut, key=lambda of: float((of[0].float() - of[-1].float()).square().mean()))
     return found
 
@@ -205,10 +202,9 @@ def goals(rows: Sequence[Mapping[str, Any]], where: str) -> str:
         mean = {way: {name: statistics.mean(row["ways"][way][name] for row in mine) for name in ways[way]} for way in ways}
         before, after = mean.get("faithful", mean["generator"]), mean["generator"]
         if task == "colourise":
-            share = before["Delta-E"] / mean["given"]["Delta-E"]
-            told.append(
-                (f"colourise: at most {PALER} x the CIEDE2000 of grey, {mean['given']['Delta-E']:.2f}", f"{share:.2f} x", share <= PALER)
-            )
+            grey = mean["given"]["Delta-E"]
+            share = before["Delta-E"] / grey
+            told.append((f"{task}: at most {PALER} of the CIEDE2000 of grey, {grey:.2f}", f"{share:.2f}", share <= PALER))
             continue
         name, margin = RIVALS.get(task, ("", 0.0))
         against = max(value for key, value in mine[0]["rivals"].items() if key.startswith(name))

@@ -89,7 +89,7 @@ def wrong_with(command: str) -> str:
     module = importlib.import_module(f"ganforge.cli.{verb}")
     if verb == "train":
         options = [w for w in rest[1:] if w not in ("--dry-run", "--help")]
-        name, options = module._take(options, "--recipe", "auto")
+        name, options = module._take(options, "--recipe", "restore" if "--task" in options else "auto")
         try:
             module.parse(name, rest[0] if rest else "DATA", options)
         except (SystemExit, errors.UsageError) as error:

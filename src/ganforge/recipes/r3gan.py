@@ -35,7 +35,7 @@ class R3GAN(TwoPlayerRecipe):
     expansion: int = 2
     """How much wider the blocks are inside."""
     group: int = -1
-    """Channels per group of the 3x3 convolutions; 0: all together; -1: 16 as in the paper, but all together on a CPU, where that is quicker."""
+    """Channels per group of the 3x3 convolutions; 0: all together; -1: 16 as in the paper, but all on a CPU, where that is quicker."""
     loss: Annotated[losses.Pair, Named(losses)] = losses.relativistic
     penalty: tuple[Annotated[FunctionType, Named(penalties)], ...] = (penalties.r1, penalties.r2)
     penalty_weight: float = 0.05
@@ -47,6 +47,8 @@ class R3GAN(TwoPlayerRecipe):
 
     def plan(self, spec: DataSpec, measure: Callable[[Any], float]) -> tuple[Any, list[str]]:
         """Settle what depends on the machine, so that the run stays as it is on another one."""
+        if self.networks is not image.r3:
+            return self, []
         group = self._group(spec)
         return dataclasses.replace(self, group=group), [f"3x3 convolutions of {group or 'all'} channels together: quick on a {spec.device}"]
 

@@ -30,7 +30,7 @@ def quickest(network: nn.Module, example: Tensor, precision: str = "fp32") -> tu
 
 
 def _openvino(network: nn.Module, example: Tensor, precision: str) -> tuple[Run, Mapping[str, str]]:
-    import openvino
+    import openvino  # type: ignore[import-untyped]
 
     core = openvino.Core()
     threads = torch.get_num_threads()
