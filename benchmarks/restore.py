@@ -202,9 +202,9 @@ def goals(rows: Sequence[Mapping[str, Any]], where: str) -> str:
         mean = {way: {name: statistics.mean(row["ways"][way][name] for row in mine) for name in ways[way]} for way in ways}
         before, after = mean.get("faithful", mean["generator"]), mean["generator"]
         if task == "colourise":
-            grey = mean["given"]["Delta-E"]
-            share = before["Delta-E"] / grey
-            told.append((f"{task}: at most {PALER} of the CIEDE2000 of grey, {grey:.2f}", f"{share:.2f}", share <= PALER))
+            share = before["Delta-E"] / (grey := mean["given"]["Delta-E"])
+            text = f"{task}: at most {PALER} of the CIEDE2000 of grey, {grey:.2f} ({mine[0]['rival']} {mean['classical']['Delta-E']:.2f})"
+            told.append((text, f"{share:.2f}", share <= PALER))
             continue
         name, margin = RIVALS.get(task, ("", 0.0))
         against = max(value for key, value in mine[0]["rivals"].items() if key.startswith(name))

@@ -81,13 +81,13 @@ def rough(network: nn.Module, seed: int = 0) -> nn.Module:
     return network
 
 
-def saved(folder: Path, task: tasks.Task = tasks.denoise, seed: int = 0, **options) -> Path:
-    """A model folder of a tiny untrained restoration, whose two networks differ."""
+def saved(folder: Path, task: tasks.Task = tasks.denoise, seed: int = 0, alike: bool = False, **options) -> Path:
+    """A model folder of a tiny untrained restoration, whose two networks differ, unless they are to be alike."""
     recipe = Restore(data=Photos(path="photos"), task=task, **{"width": 4, "blocks": 1, "d_width": 8, **options})
     spec = DataSpec((3, 64, 64), count=10)
     exports = recipe.method(spec).exports
     for number, network in enumerate(exports.values()):
-        rough(network, 2 * seed + number)
+        rough(network, 2 * seed + number * (not alike))
     plain = {key: value for key, value in dataclasses.asdict(spec).items() if key != "device"}
     content = {"recipe": "restore", "fields": recipes_json.describe(recipe), "spec": plain}
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,19 +1,23 @@
 """`gan apply`, `gan preview` and `gan blend`: files, folders, patterns and streams; what is told, and which exit code."""
 
+import hashlib
 import io
 import json
 import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save, save_file
 
 import ganforge
 from ganforge import cli
 from ganforge.methods import tasks
+from ganforge.networks.image.compact import Compact
 
 from ..faults.make import encoded, state
-from .apply_toys import noise, saved
+from .apply_toys import noise, rough, saved
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +156,8 @@ def test_results_that_would_be_one_file_are_refused(gan, denoise, tmp_path):
         (("a.png", "-o", "b.png", "--strength", "2"), 2, "strength goes from 0"),
         (("a.png", "-o", "b.png", "--hole", "red"), 2, "--hole is auto, white or black"),
         (("a.png", "-o", "b.png", "--mask", "m.png"), 3, "there is no --mask m.png"),
+        (("a.png", "-o", "b.png", "--hints", "h.png"), 3, "there is no --hints h.png"),
+        (("a.png", "-o", "b.png", "--hints", "c.png"), 2, "takes no dots of known colour"),
         (("a.png", "-o", "b.png", "--network", "faithfull"), 2, "Did you mean 'faithful'"),
         (("a.png", "-o", "b.png", "--strenght", "1"), 2, "unknown option --strenght. Did you mean --strength?"),
         (("a.png", "a.png", "c.png", "-o", "-"), 2, "standard output takes one picture; there are 2"),
@@ -237,6 +243,84 @@ def test_a_missing_mask_fails_its_picture_alone(gan, fill, tmp_path):
     (tmp_path / "masks" / "b.png").write_bytes(encoded(mask))
     code, out, _ = gan("apply", fill, "in", "-o", "out", "--mask", "masks")
     assert code == 3 and "failed  in/a.png  no mask for a.png" in out and (tmp_path / "out" / "b.png").exists()
+
+
+def test_pixels_outside_the_hole_stay_in_lossless_files_and_jpeg_says_that_it_has_none(gan, fill, tmp_path):
+    picture(tmp_path / "a.png", height=90, width=80)
+    mask = np.zeros((90, 80), np.uint8)
+    mask[20:40, 30:50] = 255
+    (tmp_path / "m.png").write_bytes(encoded(mask))
+    old = np.asarray(Image.open("a.png"))
+    for name, same in (("b.png", True), ("b.webp", True), ("b.tif", True), ("b.jpg", False)):
+        code, out, _ = gan("apply", fill, "a.png", "-o", name, "--mask", "m.png")
+        assert code == 0 and np.array_equal(np.asarray(Image.open(name))[mask == 0], old[mask == 0]) == same
+        assert ("JPEG changes every pixel a little, outside the hole as well" in out) == (not same)
+
+
+def test_hints_colour_the_photo_that_they_fit(gan, models, tmp_path):
+    colours = saved(models / "colours", tasks.colourise)
+    picture(tmp_path / "a.png")
+    dots = noise(3, 20, 31, 4)
+    dots[..., 3] = 255 * (np.arange(31) % 5 == 0)
+    (tmp_path / "dots.png").write_bytes(encoded(dots))
+    assert (
+        gan("apply", colours, "a.png", "-o", "plain.png")[0] == gan("apply", colours, "a.png", "-o", "b.png", "--hints", "dots.png")[0] == 0
+    )
+    plain, hinted = (np.asarray(Image.open(name)) for name in ("plain.png", "b.png"))
+    assert not np.array_equal(plain, hinted)
+    assert np.array_equal(hinted, np.asarray(ganforge.load(colours).apply(Image.open("a.png"), hints=Image.open("dots.png"))))
+    picture(tmp_path / "more" / "c.png", height=9)
+    code, out, _ = gan("apply", colours, "more", "-o", "out", "--hints", "dots.png")
+    assert code == 3 and "the hints have 31x20 pixels, their picture 31x9" in out
+
+
+def test_strength_without_a_choice_is_said_to_do_nothing(gan, models, denoise, tmp_path):
+    alike = saved(models / "alike", alike=True)
+    picture(tmp_path / "a.png")
+    for model, said in ((alike, 1), (denoise, 0)):
+        code, out, _ = gan("apply", model, "a.png", "-o", "b.png", "--strength", "0.5", "--overwrite")
+        assert code == 0 and out.count("--strength changes nothing") == said
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".pth"])
+def test_published_weights_are_applied_and_named(gan, tmp_path, ending):
+    network = rough(Compact(3, 3, 4, 1, 2, base=True))
+    file = tmp_path / f"others{ending}"
+    (save_file if ending == ".safetensors" else torch.save)(network.state_dict(), file)
+    picture(tmp_path / "a.png")
+    code, out, err = gan("apply", file, "a.png", "-o", "b.png")
+    assert (code, err) == (0, "") and "31x20 -> 62x40" in out
+    x = torch.from_numpy(noise(0, 20, 31)).permute(2, 0, 1)[None] / 255
+    with Image.open("b.png") as image, torch.inference_mode():
+        wanted = (network(x)[0].permute(1, 2, 0) * 255).clamp(0, 255).numpy()
+        assert np.abs(np.asarray(image) - wanted).max() < 0.51
+        told = json.loads(image.text["ganforge"])
+    assert told["file"] == file.name and told["model_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest() and "recipe" not in told
+    assert gan("preview", file, "a.png", "-o", "s.png")[0] == 0
+    code, _, err = gan("apply", file, "a.png", "-o", "c.png", "--strength", "0.5")
+    assert code == 2 and "one set of weights" in err
+    for body, says in ((b"no weights", "cannot be read as weights"), (save({"x": torch.zeros(2)}), "no weights of a compact network")):
+        file.write_bytes(body)
+        code, _, err = gan("apply", file, "a.png", "-o", "c.png")
+        assert code == 6 and says in err and "named by its folder" in err
+    file.unlink()
+    assert gan("apply", file, "a.png", "-o", "c.png")[0] == 6 and not (tmp_path / "c.png").exists()
+
+
+def test_a_sheet_replaces_a_sheet_and_nothing_else_unless_told(gan, denoise, tmp_path):
+    picture(tmp_path / "in" / "a.png")
+    mine = picture(tmp_path / "mine.png", seed=5)
+    (tmp_path / "text.png").write_text("no picture")
+    assert gan("apply", denoise, "in/a.png", "-o", "made.png")[0] == 0
+    for words in (("preview", denoise, "in/a.png"), ("degrade", "noise", "in", "--draws", "1")):
+        for name in ("mine.png", "made.png", "text.png"):
+            body = (tmp_path / name).read_bytes()
+            code, _, err = gan(*words, "-o", name)
+            assert code == 2 and f"{name} exists and is no sheet" in err and "--overwrite" in err and (tmp_path / name).read_bytes() == body
+        assert gan(*words, "-o", "sheet.png")[0] == gan(*words, "-o", "sheet.png")[0] == 0
+        body = mine.read_bytes()
+        assert gan(*words, "-o", "mine.png", "--overwrite")[0] == 0 and mine.read_bytes() != body
+        picture(mine, seed=5)
 
 
 def test_notes_are_said_once_for_all_files(gan, denoise, tmp_path):

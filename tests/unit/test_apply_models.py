@@ -11,10 +11,11 @@ import ganforge
 from ganforge.core.errors import DataError, UsageError
 from ganforge.data.spec import DataSpec
 from ganforge.methods import tasks
+from ganforge.networks.image import compose, restorers
 from ganforge.networks.image.resnet_aa import ResNet
 from ganforge.runs.model import Model
 from ganforge.tasks import preview
-from ganforge.tasks.apply.of_model import applier, chosen, mixed
+from ganforge.tasks.apply.of_model import applier, chosen, has_strength, mixed
 from ganforge.tasks.apply.pictures import Picture
 from ganforge.tasks.blend import blend
 
@@ -92,14 +93,19 @@ def test_holes_by_image_array_and_tensor(place):
     made = model.apply(array, mask=hole)
     assert np.array_equal(made[~hole], array[~hole]) and (made[hole] != array[hole]).any()
     flat = torch.from_numpy(hole)
-    shapes = (Image.fromarray(hole), Image.fromarray(hole.astype(np.uint8) * 255), flat, flat[None].float())
-    for mask in shapes:
+    ones = hole.astype(np.uint8)
+    numbers = (ones, ones * 255, ones[..., None], ones.astype(np.int64), ones.astype(np.uint16) * 65535, ones * 0.9, ones * 255.0)
+    for mask in (Image.fromarray(hole), Image.fromarray(ones * 255), Image.fromarray(ones), flat, flat[None].float(), *numbers):
         assert np.array_equal(model.apply(array, mask=mask), made)
     x = torch.from_numpy(array).permute(2, 0, 1).float() / 127.5 - 1
     drawn = model.apply(x, mask=hole)
     assert torch.equal(drawn[:, ~torch.from_numpy(hole)], x[:, ~torch.from_numpy(hole)])
-    with pytest.raises(UsageError, match="shape of its image"):
-        model.apply(array, mask=hole.T)
+    both = model.apply(torch.stack([x, x]), mask=torch.stack([flat, ~flat]))
+    assert torch.equal(both[0], drawn) and torch.equal(both[1], model.apply(x, mask=~hole)) and not torch.equal(both[0], both[1])
+    assert torch.equal(model.apply(torch.stack([x, x]), mask=flat[None])[1], drawn)
+    for wrong in (hole.T, hole[:3], np.stack([hole] * 3), np.zeros((40, 50, 3), bool), hole.astype(str), 7):
+        with pytest.raises(UsageError, match="shape of its image"):
+            model.apply(array, mask=wrong)
 
 
 def test_grey_gets_colours_and_keeps_its_luminance(place):
@@ -110,6 +116,45 @@ def test_grey_gets_colours_and_keeps_its_luminance(place):
     assert np.abs(made @ np.array([0.299, 0.587, 0.114]) - grey).max() <= 1
     again = np.asarray(model.apply(np.stack([grey] * 3, 2)))
     assert np.abs(again.astype(int) - made).max() <= 1
+
+
+@pytest.mark.parametrize("network", [restorers.resunet, restorers.compact, restorers.rrdb])
+def test_every_network_that_colours_can_be_applied(place, network):
+    """RRDB folds pixels into channels, so that its first convolution sees more of them than it is given."""
+    model = ganforge.load(saved(place / f"colours-{network.network.__name__}", tasks.colourise, network=network))
+    assert model.apply(Image.fromarray(noise(0, 9, 10, 1)[..., 0])).mode == "RGB"
+
+
+def test_dots_of_known_colour_are_given_to_the_network(place, denoise):
+    model = ganforge.load(saved(place / "hints", tasks.colourise))
+    truth = torch.from_numpy(noise(1, 24, 30) // 2 + 64).permute(2, 0, 1)[None].float() / 127.5 - 1
+    dots = torch.zeros(1, 1, 24, 30)
+    dots[..., 5:9, 7:12] = 1
+    grey = compose.luma(truth)
+    given = torch.cat([grey, compose.chroma(truth) * dots, dots], 1)
+    wanted = model.networks["generator"](given)[0]
+    colours = np.dstack([noise(1, 24, 30) // 2 + 64, np.where(dots[0, 0] > 0, 200, 90).astype(np.uint8)])
+    colours[..., :3][colours[..., 3] == 90] = 13  # what lies under what is not opaque does not matter
+    for hints in (colours, Image.fromarray(colours)):
+        torch.testing.assert_close(model.apply(grey[0], hints=hints), wanted, rtol=0, atol=1e-5)
+    assert not torch.allclose(model.apply(grey[0]), wanted, atol=1e-3)
+    with pytest.raises(DataError, match="hints have 30x20 pixels, their picture 30x24"):
+        model.apply(grey[0], hints=colours[:20])
+    with pytest.raises(DataError, match="no transparency"):
+        model.apply(grey[0], hints=colours[..., :3].copy())
+    with pytest.raises(UsageError, match="takes no dots of known colour"):
+        denoise.apply(noise(0, 24, 30), hints=colours)
+
+
+def test_a_strength_between_weights_that_are_the_same_is_told_to_change_nothing(place, denoise, caplog):
+    model = ganforge.load(saved(place / "alike", alike=True))
+    array = noise(0, 20, 20)
+    assert np.array_equal(model.apply(array, strength=0.3), model.apply(array)) and caplog.text.count("changes nothing") == 1
+    assert has_strength(denoise) and not has_strength(model)
+    caplog.clear()
+    model.apply(array), denoise.apply(array, strength=0.3)
+    assert not caplog.text
+    assert preview.sheet(model, Picture(array), side=64).width < 3 * (120 + preview.GAP), "one result, not three that are the same"
 
 
 def test_strength_goes_from_faithful_to_lively(denoise):

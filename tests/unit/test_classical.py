@@ -9,7 +9,7 @@ import torch
 from ganforge.core.errors import DataError, UsageError
 from ganforge.data.degrade import kernels, masks
 from ganforge.data.degrade.atoms import blur, resized
-from ganforge.data.degrade.presets import clean, jpeg, low_light, noise
+from ganforge.data.degrade.presets import blurred, clean, jpeg, low_light, noise
 from ganforge.metrics import classical
 from ganforge.metrics.classical import TASKS, Known, best, colouring, denoising, optics, psnr, restored
 from ganforge.metrics.colour import ciede2000, delta_e76, delta_e2000, lab
@@ -94,6 +94,18 @@ def test_a_known_blur_is_undone():
     point[2, 2] = 1
     assert psnr(optics.richardson_lucy(truth, point, 5), truth) > 45
     assert (optics.wiener(truth, point, 0.0) == truth).all()
+
+
+def test_a_lopsided_blur_is_undone_by_the_kernel_that_is_told_and_not_by_its_mirror_image(monkeypatch):
+    corner = torch.zeros(17, 17)
+    corner[8:15, 8] = corner[8, 8:15] = 1 / 13
+    monkeypatch.setattr(kernels, "shake", lambda size, lengths: corner.expand(len(lengths), 17, 17))
+    monkeypatch.setattr(kernels, "disc", kernels.shake)
+    truth = picture(96)
+    torch.manual_seed(0)
+    given, told = blurred(tensor(truth))
+    ours, mirrored = (psnr(optics.wiener(array(given), kernel, 0.01), truth) for kernel in (told[0].numpy(), told[0].flip(0, 1).numpy()))
+    assert ours > psnr(array(given), truth) + 2 > mirrored + 2
 
 
 def test_a_dark_picture_becomes_light():

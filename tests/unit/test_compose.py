@@ -21,7 +21,7 @@ from ganforge.networks.image.translator import Translator
 class Drawn(Translator):
     """A network that draws what it is told to."""
 
-    reach = 0
+    inputs = reach = 0
 
     def __init__(self, drawn, scale=1):
         super().__init__()

@@ -68,6 +68,18 @@ def test_the_averages_decay_is_the_formula_of_the_paper_step_by_step():
     assert mean.weight.item() == pytest.approx(by_hand, rel=1e-5)
 
 
+def test_the_average_of_a_resting_network_stays_and_the_others_move():
+    net, other = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
+    average = Average({"generator": net, "kept": other}, 0.05)
+    for network in (net, other):
+        nn.init.constant_(network.weight, 3.0)
+        network.num_batches_tracked.fill_(7)
+    average.update(Progress(1, 1000, 10_000), 50, ("kept",))
+    moved, kept = (average.networks[name] for name in ("generator", "kept"))
+    assert moved.weight.item() == pytest.approx(2.0) and moved.num_batches_tracked.item() == 7
+    assert kept.weight.item() == 1.0 and kept.num_batches_tracked.item() == 0
+
+
 def test_counters_are_copied_and_running_statistics_averaged():
     net, average, mean = averaged(0.05)
     net.num_batches_tracked.fill_(7)

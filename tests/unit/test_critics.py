@@ -7,12 +7,10 @@ from torch import nn
 from ganforge import penalties
 from ganforge.losses import hinge, per_example
 from ganforge.networks.image.patch import Patch
-from ganforge.networks.image.unet_critic import UNetCritic
 
 CRITICS = {
     "patch": lambda inputs: Patch(inputs, 8),
     "patch-scales": lambda inputs: Patch(inputs, 8, 2, scales=2, spectral=False),
-    "unet": lambda inputs: UNetCritic(inputs, 8),
 }
 
 
@@ -22,7 +20,6 @@ def count(network):
 
 def test_sizes_are_the_published_ones():
     assert count(Patch(3, spectral=False)) == 2_764_737
-    assert count(UNetCritic(3)) == 4_376_897
 
 
 @pytest.mark.parametrize("name", CRITICS)
@@ -31,7 +28,7 @@ def test_any_size_is_scored_with_and_without_what_was_given(name, size):
     x, given = torch.randn(2, 3, *size), torch.randn(2, 1, *size)
     for critic, context in ((CRITICS[name](3), None), (CRITICS[name](4), given)):
         logits, maps = critic(x, context)
-        assert logits.shape == (2, 1, *size) if name == "unet" else logits.ndim == 2 and len(logits) == 2
+        assert logits.ndim == 2 and len(logits) == 2
         assert per_example(logits).shape == (2,) and logits.isfinite().all()
         assert maps and all(len(m) == 2 and m.ndim == 4 for m in maps)
 
@@ -58,8 +55,6 @@ def test_maps_for_feature_matching_are_one_a_layer_and_scale():
     _, maps = Patch(3, 4, layers=3, scales=2)(torch.randn(1, 3, 32, 32))
     assert [m.shape[1] for m in maps] == [4, 8, 16, 32] * 2
     assert [m.shape[2] for m in maps] == [17, 9, 5, 6, 9, 5, 3, 4]
-    _, maps = UNetCritic(3, 4)(torch.randn(1, 3, 32, 30))
-    assert [tuple(m.shape[1:]) for m in maps] == [(4, 32, 32), (8, 16, 16), (16, 8, 8), (32, 4, 4), (16, 8, 8), (8, 16, 16), (4, 32, 32)]
 
 
 def test_logits_of_all_scales_stand_in_one_row():
@@ -78,11 +73,11 @@ def test_logits_are_fp32_under_bf16(name):
 
 
 def test_spectral_norm_bounds_every_layer_and_instance_norm_stands_in_without_it():
-    for critic in (Patch(3, 8), UNetCritic(3, 8)):
-        for _ in range(100):
-            critic(torch.zeros(1, 3, 16, 16))
-        for layer in [m for m in critic.modules() if isinstance(m, nn.Conv2d)]:
-            assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item() < 1.02
+    critic = Patch(3, 8)
+    for _ in range(100):
+        critic(torch.zeros(1, 3, 16, 16))
+    for layer in [m for m in critic.modules() if isinstance(m, nn.Conv2d)]:
+        assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item() < 1.02
     plain = Patch(3, 8, spectral=False).towers[0]
     assert [isinstance(norm, nn.InstanceNorm2d) for norm in plain.norms] == [False, True, True, True]
 
@@ -110,13 +105,3 @@ def test_gradient_penalties_run_through_critics(name):
     penalties.r1(lambda sample: critic(sample)[0], x, x).mean().backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in critic.parameters())
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in critic.parameters())
-
-
-def test_a_pixels_logit_follows_what_is_near_it():
-    """Real-ESRGAN's point of a critic with a logit for every pixel; the smallest maps of tiny images see all of it."""
-    critic = UNetCritic(1, 4).eval()
-    x = torch.rand(1, 1, 256, 16)
-    other = x.clone()
-    other[:, :, 200:] += 1
-    changed = (critic(other)[0] - critic(x)[0]).abs().sum((0, 1, 3))
-    assert changed[210:].min() > 0 and changed[:100].max() == 0

@@ -280,6 +280,15 @@ def test_check_tells_the_layout(tmp_path, monkeypatch, capfd):
     told = json.loads((tmp_path / "report.json").read_text())
     assert told["summary"] == lines[:-2] and told["fingerprint"] == full(load(root))["fingerprint"]
     assert "layout: 6 pairs of the same name: A is A, B is B · 1 without a partner" in check("in", "--size", "32")
+    pairs(tmp_path / "large", "lr", "hr", scale=2)
+    advice = check("large")[-1]
+    assert "to enlarge, learn from hr alone, --task super-resolution" in advice and "--recipe pix2pix --load-size 256" in advice
+    pairs(tmp_path / "small", "target", "input", scale=2)
+    assert "learn from input alone" in check("small", "--size", "32")[-1]
+    for k in range(3):
+        write(tmp_path / "holes" / "images" / f"{k}.png", photo(k))
+        write(tmp_path / "holes" / "masks" / f"{k}.png", mask())
+    assert "--task inpaint" in check("holes")[-1]
 
 
 def test_shown_pairs_are_held_out_ones(tmp_path):

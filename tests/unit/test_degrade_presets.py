@@ -106,10 +106,23 @@ def test_the_kernels_that_are_told_are_those_that_blurred():
     x = photo(6, 48)
     given, kernel = blurred(x)
     assert kernel.shape[0] == 6
-    left = (given - blur(x, kernel)).flatten(1).std(1) * 127.5
+    left = (given - blur(x, kernel.flip(1, 2))).flatten(1).std(1) * 127.5  # which correlates
     assert (left < 3.6).all() and (left > 0.5).all()  # the noise alone
     point = kernels.gaussian(3, torch.tensor([0.05]))
     assert ((given - blur(x, point)).flatten(1).std(1) * 127.5).mean() > left.mean()
+
+
+def test_what_is_told_of_a_blur_is_what_a_point_of_light_becomes():
+    torch.manual_seed(3)
+    point = torch.full((6, 3, 33, 33), -1.0)
+    point[:, :, 16, 16] = 1
+    given, told = blurred(point)
+    for light, kernel in zip((given.mean(1) + 1) / 2, told):
+        seen = light[8:25, 8:25].flatten()
+        like, unlike = (float(torch.corrcoef(torch.stack([seen, k.flatten()]))[0, 1]) for k in (kernel, kernel.flip(0, 1)))
+        assert like > 0.8 and like >= unlike - 1e-3
+    lopsided = [float((k - k.flip(0, 1)).abs().sum()) for k in told]
+    assert max(lopsided) > 0.3  # of a symmetric one nobody could tell
 
 
 def test_low_light_is_dark_and_noisy():

@@ -98,7 +98,7 @@ def wrong_with(command: str) -> str:
     known = {"--help", "-h"}
     if verb == "finetune":  # its options are those of the model's recipe
         known |= {"--freeze-discriminator", "--code", "--dry-run", *(f"--{name.replace('_', '-')}" for name in options_of_every_recipe())}
-    if verb in ("generate", "resume", "evaluate", "compare", "degrade"):
+    if verb in ("generate", "resume", "evaluate", "compare", "degrade", "apply", "preview", "blend"):
         parameters = inspect.signature(getattr(module, verb)).parameters
         known |= {f"--{'class' if name == 'category' else name.replace('_', '-')}" for name in parameters if name != "run"}
     if verb == "check":

@@ -9,16 +9,19 @@ from torch import nn
 from torch.optim import Adam
 
 from ganforge import losses, testing
-from ganforge.core import machine, memory
+from ganforge.core import checkpoint, machine, memory
 from ganforge.core.ema import Average
 from ganforge.core.engine import iterate
 from ganforge.core.errors import UsageError
 from ganforge.core.method import Progress, at, moments
 from ganforge.core.run import Run
+from ganforge.core.train import train
+from ganforge.data.photos import Photos
 from ganforge.data.spec import DataSpec
 from ganforge.methods import tasks
 from ganforge.methods.restoration import Restoration
 from ganforge.networks.image import restorers
+from ganforge.recipes import Restore
 from tests.contract.toys import Points
 
 CLEAN = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -76,19 +79,33 @@ def test_the_faithful_network_follows_and_then_stays():
     assert "faithful.weight" in method.state_dict()
 
 
-def test_both_averages_are_right():
-    """While one follows the other their averages are one; afterwards the faithful one's settles where that network stays."""
-    method = restoration()
-    average = Average(method.exports, 0.05)
+def test_the_faithful_average_is_that_of_the_end_of_the_first_phase():
+    """While one follows the other their averages are one; afterwards the faithful one's rests, where the raw weights do not lie."""
+    method, ended = restoration(), None
+    average = Average(method.exports, 0.5)
     for step in range(40):
-        iterate(method, [{"x": CLEAN}], Progress(step, step * 10, 400))
-        average.update(Progress(step + 1, (step + 1) * 10, 400), 10)
+        now = Progress(step, step * 10, 400)
+        iterate(method, [{"x": CLEAN}], now)
+        average.update(Progress(step + 1, (step + 1) * 10, 400), 10, method.resting(now))
         kept, made = (average.networks[name].weight for name in ("faithful", "generator"))
         if step < 24:
             assert torch.equal(kept, made)
-    assert not torch.equal(kept, made)
-    spread = (method.generator.weight - method.faithful.weight).abs().max()
-    assert (kept - method.faithful.weight).abs().max() < 0.2 * spread
+        ended = made.clone() if step == 23 else ended
+    assert torch.equal(kept, ended) and not torch.equal(kept, made)
+    assert not torch.equal(kept, method.faithful.weight)
+
+
+def test_a_run_ships_the_average_of_the_end_of_the_first_phase(tmp_path):
+    """`core.train` asks the method which averages rest."""
+    run, found = Run(examples=80, batch=8, precision="fp32", layout="contiguous", ema=0.5), {}
+    for steps in (6, 10):
+        asked, folder = iter(range(1, 99)), tmp_path / str(steps)
+        folder.mkdir()
+        where = {"folder": folder, "device": torch.device("cpu"), "watcher": None}
+        train(restoration(), Pictures(), run, **where, stop=lambda: next(asked) == steps)
+        found[steps], _ = checkpoint.read(folder)
+    ended = found[6]["average/generator/weight"]
+    assert torch.equal(found[10]["average/faithful/weight"], ended) and not torch.equal(found[10]["average/generator/weight"], ended)
 
 
 def test_what_the_data_gives_is_taken_and_else_made_of_the_clean_image():
@@ -181,6 +198,33 @@ def test_every_task_makes_whole_images_and_starts_as_the_plain_result(name):
         torch.testing.assert_close(made, given)
     elif name == "inpaint":
         torch.testing.assert_close(made, given[:, :3])
+
+
+@pytest.mark.parametrize(
+    ("task", "damage", "fits"),
+    [
+        ("denoise", "clean", "noise, jpeg, deblur, low-light, old-photo."),
+        ("denoise", "grey", "noise, jpeg, deblur, low-light, old-photo."),
+        ("colourise", "holes", "hinted."),
+        ("colourise", "grey", "hinted."),
+        ("inpaint", "old_photo", "holes."),
+        ("super_resolution", "jpeg", "clean, web, harsh."),
+    ],
+)
+def test_damage_of_another_task_is_refused_and_what_fits_is_named(task, damage, fits):
+    state = torch.get_rng_state()
+    with pytest.raises(UsageError, match=f"--damage {damage.replace('_', '-')} .* What fits: {fits}"):
+        Restore(data=Photos(path="x"), task=TASKS[task], damage=damage)
+    for name in fits.rstrip(".").split(", "):
+        Restore(data=Photos(path="x"), task=TASKS[task], damage=name)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_structure_needs_a_window():
+    with pytest.raises(UsageError, match="--structure-weight looks at 11 x 11 pixels: --crop 11 is too small"):
+        Restore(data=Photos(path="x", crop=11), structure_weight=1.0)  # 10 of super-resolution by 2
+    Restore(data=Photos(path="x", crop=12), structure_weight=1.0)
+    Restore(data=Photos(path="x", crop=8))
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

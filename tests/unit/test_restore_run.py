@@ -2,6 +2,8 @@
 
 import json
 import math
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,14 +13,18 @@ from PIL import Image
 import ganforge
 from ganforge import cli
 from ganforge.core import machine
-from ganforge.core.errors import UsageError
+from ganforge.core.errors import GanforgeError, UsageError
 from ganforge.core.method import Progress
 from ganforge.core.train import Tick
+from ganforge.data.domains import Domains
 from ganforge.data.photos import Photos
+from ganforge.data.spec import DataSpec
 from ganforge.methods import tasks
 from ganforge.recipes import CUT, Restore
-from ganforge.runs import likeness, pictures
+from ganforge.runs import likeness, pictures, translation
 from ganforge.runs.folder import Folder
+from ganforge.runs.heritage import Parent
+from ganforge.tasks.blend import blend
 from tests.contract.toys import data_for
 
 TINY = {"width": 8, "blocks": 1, "d_width": 8, "batch": 4, "crop": 32, "precision": "fp32", "layout": "contiguous", "threads": 1}
@@ -163,10 +169,10 @@ def test_inputs_are_the_same_every_time_and_move_no_random_numbers(photos):
     assert not torch.equal(*first) and torch.equal(first[1], data.shown(4)["x"])
 
 
-def judge(tmp_path, looks, rivals, paired=True):
+def judge(tmp_path, looks, rivals):
     """A judge that finds `looks`, one after the other; those from `rivals` on with a discriminator at work. Returns which it kept."""
     found, kept = iter(looks), []
-    one = likeness.Likeness(Folder(tmp_path), "auto", len(looks), None, None, "cpu")
+    one = likeness.Likeness(Folder(tmp_path), "auto", len(looks), SimpleNamespace(ways=("generator", "faithful")), None, "cpu")
     one.opened = SimpleNamespace(ways=("generator",), numbers=lambda network: next(found))
     average = SimpleNamespace(networks={"generator": None})
     for i in range(len(looks)):
@@ -181,6 +187,81 @@ def judge(tmp_path, looks, rivals, paired=True):
 
 def seen(psnr, far):
     return {"PSNR": psnr, "SSIM": 0.5, "perceptual-random": far}
+
+
+class Judged(likeness.Likeness):
+    """One whose numbers are told, and whose best/ is a config.json alone."""
+
+    def __init__(self, folder, ways=("generator", "faithful")):
+        super().__init__(Folder(folder), "auto", 1, SimpleNamespace(ways=ways), None, "cpu")
+        self.opened = SimpleNamespace(ways=ways, numbers=lambda network: network)
+
+    def told(self, rivals=True, **numbers):
+        """Look at networks of these numbers; True if that of `generator` is kept."""
+        average = SimpleNamespace(networks=numbers)
+        told = self.look(Tick(Progress(1, 1, 1), {"g/loss": 1.0} | ({"d/loss": 1.0} if rivals else {}), 0.0, average))
+        if best := self.is_best(told):
+            self.known, self.best = dict(told), {"metric": [*told][0], "value": [*told.values()][0], "seen": 7}
+        return best
+
+
+def test_what_came_of_the_game_takes_the_place_of_what_was_before_it(tmp_path):
+    """The faithful network is in the model anyway; one of the game that nobody could load would be lost."""
+    assert judge(tmp_path, [seen(25, 0.5), seen(21.9, 0.1), seen(24, 0.9), seen(23, 1.0), seen(24, 0.8)], rivals=1) == [0, 2, 4]
+
+
+def test_both_networks_are_told_at_the_end(tmp_path):
+    one = Judged(tmp_path)
+    assert one.told(False, generator=seen(25, 0.5), faithful=seen(25, 0.5))
+    assert not one.told(generator=seen(20, 0.1), faithful=seen(25, 0.5))
+    assert one.closing()[:2] == [
+        "best    PSNR 25 at 7 images, in best/",
+        "        nothing that came of the game was within 3 dB of the highest PSNR",
+    ]
+    assert one.told(generator=seen(24, 0.4), faithful=seen(25, 0.5))
+    assert one.closing() == [
+        "best    perceptual-random 0.4 at 7 images, in best/",
+        "        generator at the end: PSNR 24, SSIM 0.5, perceptual-random 0.4",
+        "        faithful at the end: PSNR 25, SSIM 0.5, perceptual-random 0.5",
+    ]
+    alone = Judged(tmp_path, ("generator",))
+    assert alone.closing() == [] and alone.told(False, generator=seen(25, 0.5)) and len(alone.closing()) == 1
+
+
+def test_an_infinite_psnr_never_becomes_the_highest(tmp_path, monkeypatch):
+    one = Judged(tmp_path)
+    assert one.told(False, generator=seen(math.inf, 0.5), faithful=seen(20, 0.5)) and one.top == -math.inf
+    monkeypatch.setattr(likeness, "measured", lambda folder: (seen(20, 0.5), 8))
+    (tmp_path / "evaluations").mkdir()
+    for content, top in (("Infinity", 20), ("NaN", 20), ("21.5", 21.5)):
+        (tmp_path / likeness.BEST_PSNR).write_text(f'{{"psnr": {content}}}')
+        assert Judged(tmp_path).top == top
+
+
+def test_numbers_of_best_that_are_not_finite_stand_in_nobodys_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(likeness, "measured", lambda folder: (seen(math.inf, 0.5), 8))
+    one = Judged(tmp_path)
+    assert not one.best and one.is_best(seen(20, 0.5))
+
+
+def test_a_damaged_note_of_the_highest_psnr_is_told_and_passed_over(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(likeness, "measured", lambda folder: (seen(20, 0.5), 8))
+    (tmp_path / "evaluations").mkdir()
+    for content in ("{", "[]", '{"psnr": "high"}', "{}"):
+        caplog.clear()
+        (tmp_path / likeness.BEST_PSNR).write_text(content)
+        assert Judged(tmp_path).top == 20
+        assert "the highest PSNR so far is not known any more" in caplog.text
+
+
+def test_one_image_that_is_met_exactly_counts_100_decibels():
+    one = object.__new__(likeness.Opened)
+    one.paired, one.given = True, torch.zeros(2, 3, 16, 16)
+    one.x = one.given + torch.tensor([0.0, 0.2]).reshape(2, 1, 1, 1)
+    one.sight = SimpleNamespace(name="far", distance=lambda a, b: torch.zeros(len(a)))
+    black = torch.nn.Conv2d(3, 3, 1, bias=False)
+    torch.nn.init.zeros_(black.weight)
+    assert one.numbers(black)["PSNR"] == pytest.approx((100 + 20) / 2)
 
 
 def test_before_the_game_the_highest_psnr_is_best(tmp_path):
@@ -202,8 +283,25 @@ def test_numbers_that_are_none_are_never_best(tmp_path):
 
 def test_features_that_cannot_compare_pairs_are_refused_before_the_run(photos, tmp_path):
     with pytest.raises(UsageError, match="efficientnet-lite0 or random; got 'inception'"):
-        ganforge.train(photos, "restore", out=str(tmp_path / "x"), **{**TINY, "evaluations": 0, "evaluate": "auto:inception"})
+        ganforge.train(photos, "restore", out=str(tmp_path / "x"), **{**TINY, "evaluate": "auto:inception"})
+    with pytest.raises(UsageError, match="--evaluate fid compares sets of images; .* one by one: auto,"):
+        ganforge.train(photos, "restore", out=str(tmp_path / "x"), **{**TINY, "evaluate": "fid:random"})
     assert not (tmp_path / "x").exists()
+
+
+def test_rescue_is_refused_before_the_run(photos, tmp_path):
+    with pytest.raises(UsageError, match="leave out --rescue"):
+        ganforge.train(photos, "restore", out=str(tmp_path / "x"), **{**TINY, "rescue": True})
+    assert not (tmp_path / "x").exists()
+
+
+def test_advice_names_the_option_that_there_is(photos):
+    from ganforge.runs.recover import cure
+
+    assert "(--crop)" in cure(Restore(data=Photos(path=photos))) and "(--size)" in cure(CUT(data=Domains(path=photos)))
+    parent = Parent(Path("old"), {"fields": {"data": {"crop": 32}}}, DataSpec((3, 32, 32)), {}, 0)
+    with pytest.raises(UsageError, match="makes 32x32 .* becomes 64x64 .* Leave out --crop, and"):
+        parent.fitted(DataSpec((3, 64, 64)))
 
 
 def test_without_pairs_the_set_of_images_is_judged(tmp_path, capsys):
@@ -215,6 +313,16 @@ def test_without_pairs_the_set_of_images_is_judged(tmp_path, capsys):
     assert [key for key in done.history()[-1] if "/generator" in key] == ["KID-random/generator"]
     assert json.loads((done.folder / "plan.json").read_text())["columns"] == ["given", "generator"]
     assert ganforge.load(done.folder).facts["metrics"].keys() == {"KID-random"}
+    data = CUT(data=Domains(path=folder, size=32)).dataset()
+    method = CUT(data=Domains(path=folder, size=32), width=8, d_width=8, blocks=5).method(data.spec)
+    asked = likeness.Opened("mind:random", method, data, "cpu", ())
+    assert [*asked.numbers(method.generator.eval())] == ["MIND-random"]
+    mine = tmp_path / "eyes.py"
+    mine.write_text("def small(x):\n    return x.flatten(1)[:, ::97]\n")
+    with pytest.raises(GanforgeError, match="code"):
+        likeness.Opened(f"kid:{mine}:small", method, data, "cpu", ())
+    asked = likeness.Opened(f"kid:{mine}:small", method, data, "cpu", (f"{mine}:small",))
+    assert "small" in [*asked.numbers(method.generator)][0]
     code, _, err = gan(capsys, "evaluate", done.folder)
     assert code == 2 and "without pairs, so there is no right answer" in err
 
@@ -238,3 +346,47 @@ def test_evaluate_on_other_photographs_and_what_it_refuses(run, photos, capsys, 
     assert code == 2 and "this model is judged image by image: psnr, ssim, ms-ssim, lpips" in err
     code, _, err = gan(capsys, "evaluate", run.folder, "--per-class")
     assert code == 2 and "judged one by one" in err
+    code, _, err = gan(capsys, "evaluate", run.folder, "--seed", 1)
+    assert code == 2 and "leave out --seed" in err
+
+
+def test_of_other_photographs_with_a_test_part_only_that_is_judged_and_one_photograph_is_enough(run, photos, capsys, tmp_path):
+    some = sorted(Path(photos, "trainB").iterdir())
+    for part, mine in (("train", some[:2]), ("test", some[2:3])):
+        (tmp_path / "data" / part).mkdir(parents=True)
+        for path in mine:
+            shutil.copy(path, tmp_path / "data" / part)
+    code, out, err = gan(capsys, "evaluate", run.folder, tmp_path / "data", "--samples", 1, "--metrics", "psnr", "--out", tmp_path / "a")
+    assert code == 0 and "split held-out" in out, err
+    code, out, err = gan(capsys, "evaluate", run.folder, tmp_path / "data" / "test", "--metrics", "psnr", "--out", tmp_path / "b")
+    assert code == 0 and "split all" in out, err
+
+
+def test_a_blend_is_evaluated_as_what_it_was_made_of(run, photos, capsys, tmp_path):
+    blend(run.folder, run.folder, 0.5, tmp_path / "blend")
+    assert "columns" not in json.loads((tmp_path / "blend" / "config.json").read_text())
+    code, out, err = gan(capsys, "evaluate", tmp_path / "blend", f"{photos}/trainB", "--samples", 2, "--metrics", "psnr")
+    assert code == 0 and "PSNR" in out, err
+
+
+def test_what_is_met_exactly_counts_100_decibels_and_other_damage_has_no_classical_method(run, photos, capsys, tmp_path, monkeypatch):
+    plain = pictures.translated
+    monkeypatch.setattr(pictures, "translated", lambda network, given: torch.zeros_like(plain(network, given)))
+    monkeypatch.setattr(translation, "_data", lambda model, path, data, code: (Flat(), []))
+    done = ganforge.evaluate(run.folder, str(photos), samples=2, out=tmp_path)
+    assert done.values["PSNR"] == 100 and done.beside["faithful"]["PSNR"] == 100
+    denoise = ganforge.train(
+        photos, Restore, out=str(tmp_path / "jpeg"), **{**TINY, "task": tasks.denoise, "damage": "jpeg", "examples": 8, "evaluate": "none"}
+    )
+    done = ganforge.evaluate(denoise.folder, samples=2)
+    assert set(done.beside) == {"faithful"}
+    assert "no classical method beside it: those for denoise know noise, and this model mends jpeg." in done.notes
+
+
+class Flat:
+    """Two grey pictures."""
+
+    held_out, fingerprint = None, "0" * 32
+
+    def shown(self, count):
+        return {"x": torch.zeros(2, 3, 32, 32)}

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganforge import losses, recipes
 from ganforge.core import recipe as recipes_json
@@ -271,3 +272,21 @@ def test_the_weight_of_r1_follows_from_pixels_and_batch_unless_given():
     chosen = recipe(batch=32)
     assert chosen.method(SPEC).game.penalties[0].weight(Progress(0, 0, 1)) == pytest.approx(2e-4 * 256 / 32)
     assert recipe(penalty_weight=3.0).method(SPEC).game.penalties[0].weight(Progress(0, 0, 1)) == 3.0
+
+
+def test_the_filter_brings_no_numbers_from_the_host():
+    """On a GPU every call would wait for them. What torch.tensor makes of a list is announced as lift_fresh."""
+    seen = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            seen.append(function.overloadpacket)
+            return function(*args, **(kwargs or {}))
+
+    x = torch.randn(1, 2, 6, 6)
+    with Watch():
+        torch.tensor([1.0])
+        assert torch.ops.aten.lift_fresh in seen
+        seen.clear()
+        smooth(x, 2, gain=4.0)
+    assert torch.ops.aten.convolution in seen and torch.ops.aten.lift_fresh not in seen

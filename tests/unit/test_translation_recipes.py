@@ -1,13 +1,17 @@
 """Recipes of translation: published sizes and weights, and what they refuse."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from ganforge.core import parallel
 from ganforge.core import recipe as recipes_json
 from ganforge.core.errors import UsageError
 from ganforge.core.method import Progress
 from ganforge.data.spec import DataSpec
 from ganforge.recipes import find
+from tests.faults.make import smooth
 from tests.unit.test_translation_methods import NOW
 
 NAMES = ("pix2pix", "cyclegan", "cut", "fastcut")
@@ -107,3 +111,47 @@ def test_domains_of_other_channels_need_other_options():
     method = build("cyclegan", grey, identity_weight=0.0, width=8, d_width=8, blocks=1)
     assert method.generator(torch.zeros(1, 1, 32, 32)).shape == (1, 3, 32, 32)
     assert build("pix2pix", grey, width=8).generator(torch.zeros(1, 1, 32, 32)).shape == (1, 3, 32, 32)
+
+
+def test_masks_are_refused_as_nothing_would_fill_their_holes(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path / "cache"))
+    for folder in ("images", "masks"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+    for k in range(4):
+        Image.fromarray(smooth(k)).save(tmp_path / "in" / "images" / f"{k}.png")
+        Image.fromarray((np.arange(64) < 9 + k).astype(np.uint8) * np.full((64, 1), 255, np.uint8)).save(
+            tmp_path / "in" / "masks" / f"{k}.png"
+        )
+    with pytest.raises(UsageError, match="in holds images with masks, and pix2pix fills no holes: .*--task inpaint.* into label/"):
+        recipes_json.on(find("pix2pix"), str(tmp_path / "in")).dataset()
+    (tmp_path / "in" / "masks").rename(tmp_path / "in" / "label")
+    assert recipes_json.on(find("pix2pix"), str(tmp_path / "in")).dataset().spec.given == (3, 64, 64)
+
+
+def test_maps_can_be_mirrored_back_where_8_divides_the_size_and_only_there():
+    """A generator whose filters are the same from left and right makes the same of a mirrored image, mirrored, but for its padding."""
+    torch.manual_seed(0)
+    tiny = {"width": 4, "d_width": 4, "blocks": 2}
+    for size in (16, 20, 24, 100):
+        spec = DataSpec((3, size, size), given=(3, size, size))
+        generator = build("cut", spec, **tiny).generator
+        for layer in [m for m in generator.modules() if isinstance(m, torch.nn.Conv2d)]:
+            layer.weight.data += layer.weight.data.flip(3)
+        x = torch.rand(1, 3, size, size) * 2 - 1
+        pairs = zip(generator.features(x), generator.features(x.flip(3)), strict=True)
+        straight = all(torch.allclose(a, b.flip(3), atol=1e-4) for a, b in pairs)
+        assert straight == (size % 8 == 0), size
+        if straight:
+            assert build("fastcut", spec, **tiny).mirror
+        else:
+            with pytest.raises(UsageError, match=f"--mirror needs a --size that 8 divides; got {size}. Nearest: "):
+                build("fastcut", spec, **tiny)
+
+
+def test_a_cyclegan_over_several_processes_says_that_its_pools_are_not_kept(monkeypatch):
+    recipe = recipes_json.on(find("cyclegan"), "somewhere")
+    assert recipe.plan(SPEC, None) == (recipe, [])
+    monkeypatch.setattr(parallel, "world", lambda: (0, 2))
+    same, (note,) = recipe.plan(SPEC, None)
+    assert same is recipe and "no longer bit-identical" in note and "--pool 0" in note
+    assert recipes_json.override(recipe, {"pool": 0}).plan(SPEC, None)[1] == []

@@ -29,6 +29,7 @@ def apply(
     tile: str = "auto",
     mask: str = "",
     hole: str = "auto",
+    hints: str = "",
     suffix: str = "",
     skip_existing: bool = False,
     overwrite: bool = False,
@@ -40,13 +41,14 @@ def apply(
     """Restore, enlarge, colour, fill or translate pictures and videos. What fails is told, the rest is done, and the exit code is then 3.
 
     Args:
-        run: A run folder, or a copy of its best/ folder.
+        run: A run folder, a copy of its best/ folder, or published weights of Real-ESRGAN's networks (.safetensors, .pth).
         inputs: Images, videos, patterns in quotes, folders with all that is in them, or - for standard input.
         out: A file for one input, else a folder that mirrors the inputs; - for standard output (PNG). A file's ending chooses its format.
         strength: From 0, faithful, to 1, lively, for models that were trained in both ways. None: 1 where there is a choice.
         tile: Side of the pieces that large pictures are cut into: auto, pixels, or 0 for the whole at once.
         mask: Where the holes are, for models that fill them: a picture, or a folder of pictures of the same names.
         hole: The colour of holes in masks: white, black, or auto, which takes the rarer one and says so.
+        hints: Dots of known colour on a transparent picture as large as the photo, for models that colour.
         suffix: Put behind every name: photo.jpg becomes photo-new.jpg with --suffix=-new.
         skip_existing: Leave out what is there already.
         overwrite: Replace what is there already, inputs included.
@@ -55,16 +57,15 @@ def apply(
         device: cpu, cuda, or auto.
         code: Your own .py files that the model names and that may be run.
     """
-    side, place = parse_tile(tile), parse_mask(mask, hole)
-    from ..runs.model import load
+    side, place, dots = parse_tile(tile), parse_mask(mask, hole), existing("--hints", hints)
     from ..tasks.apply import files, of_model
     from ..tasks.apply.work import Outcome, Work, planned, work
 
     found, others = files.jobs(inputs, out, suffix)
     wanted, there = planned(found, skip=skip_existing, overwrite=overwrite)
-    model = load(run, code=code, device=device)
+    model = of_model.opened(run, code=code, device=device)
     facts = of_model.facts(model, network=network, strength=strength)
-    how = Work(of_model.applier(model, strength, network), facts, side, place, hole, sys.stdin.buffer, sys.stdout.buffer)
+    how = Work(of_model.applier(model, strength, network), facts, side, place, hole, dots, sys.stdin.buffer, sys.stdout.buffer)
     stream = sys.stderr if out == files.STREAM else sys.stdout
     failed, said = 0, set[str]()
     for outcome in chain((Outcome(job, "skipped") for job in there), work(wanted, how)):
@@ -95,7 +96,12 @@ def parse_mask(mask: str, hole: str) -> Path | None:
     """The mask's place, None for none. Raises UsageError for a colour of holes that is not known, DataError where it is not there."""
     if hole not in ("auto", "white", "black"):
         raise UsageError(f"--hole is auto, white or black; got {hole}.")
-    place = Path(mask).expanduser() if mask else None
+    return existing("--mask", mask)
+
+
+def existing(option: str, text: str) -> Path | None:
+    """The place that an option names, None for "". Raises DataError where it is not there."""
+    place = Path(text).expanduser() if text else None
     if place and not place.exists():
-        raise DataError(f"there is no --mask {mask}.")
+        raise DataError(f"there is no {option} {text}.")
     return place

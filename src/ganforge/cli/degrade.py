@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,7 @@ def degrade(
     draws: int = 3,
     count: int = 6,
     seed: int = 0,
+    overwrite: bool = False,
 ) -> int:
     """Show what a network would be given in training: a row a photograph, the original beside several degraded draws.
 
@@ -47,21 +49,26 @@ def degrade(
         draws: Degraded versions of each photograph, 1 to 8.
         count: Photographs, 1 to 32, from all over the folder.
         seed: The draws follow from it.
+        overwrite: Replace what is there already; sheets are replaced in any case.
     """
     if not 1 <= draws <= 8 or not 1 <= count <= 32:
         raise UsageError(f"--draws goes from 1 to 8 and --count from 1 to 32; got {draws} and {count}.")
     import torch
+    from PIL.PngImagePlugin import PngInfo
 
     from ..data.degrade.presets import named
     from ..data.degrade.sheet import contact_sheet, detail, photographs, visible
-    from ..runs.grid import save_png
+    from ..tasks import sheets
 
     degradation = visible(preset, named(preset, scale, sigma, quality))
     path = _outside(Path(out or f"degrade-{preset}.png").expanduser(), photos)
+    sheets.check_free(path, overwrite)
     found = [(name, detail(x, step=12)) for name, x in photographs(photos, count)]  # 12: a multiple of every scale
     torch.manual_seed(seed)
     strengths = [f"{key} {value:g}" for key, value in (("scale", scale), ("sigma", sigma), ("quality", quality)) if value is not None]
-    save_png(contact_sheet(found, degradation, draws, ", ".join([preset, *strengths, f"seed {seed}"])), path)
+    title, info = ", ".join([preset, *strengths, f"seed {seed}"]), PngInfo()
+    info.add_text("ganforge", json.dumps({sheets.MARK: title}))
+    sheets.save(contact_sheet(found, degradation, draws, title), path, info)
     sys.stdout.write(f"{path}: photographs {len(found)}, draws of each {draws}\n")
     return 0
 

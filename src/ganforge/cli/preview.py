@@ -23,17 +23,19 @@ def preview(
     out: Annotated[str, tyro.conf.arg(aliases=("-o",))] = "preview.png",
     mask: str = "",
     hole: str = "auto",
+    overwrite: bool = False,
     device: str = "auto",
     code: tuple[str, ...] = (),
 ) -> int:
     """Show what a model makes of the most detailed 256 pixels of a photo, at strengths 0, 0.5 and 1 where it has them, beside the input.
 
     Args:
-        run: A run folder, or a copy of its best/ folder.
+        run: A run folder, a copy of its best/ folder, or published weights of Real-ESRGAN's networks (.safetensors, .pth).
         photo: An image file.
         out: Where the picture goes (PNG).
         mask: Where the holes are, for models that fill them.
         hole: The colour of holes in masks: white, black, or auto.
+        overwrite: Replace what is there already; sheets are replaced in any case.
         device: cpu, cuda, or auto.
         code: Your own .py files that the model names and that may be run.
     """
@@ -43,12 +45,12 @@ def preview(
     if target.suffix.lower() != ".png" or target.exists() and target.samefile(source):
         raise UsageError(f"-o {out}: the sheet is a PNG file of its own. Use a name that ends in .png.")
     from ..data.opening import Unusable
-    from ..runs.grid import save_bytes
-    from ..runs.model import load
     from ..tasks import preview as tasks
-    from ..tasks.apply import holes, of_model, pictures
+    from ..tasks import sheets
+    from ..tasks.apply import holes, of_model, pictures, provenance
 
-    model = load(run, code=code, device=device)
+    sheets.check_free(target, overwrite)
+    model = of_model.opened(run, code=code, device=device)
     try:
         picture, found = pictures.read(source), None
         if place:
@@ -56,6 +58,6 @@ def preview(
             sys.stdout.write(said + "\n")
     except Unusable as error:
         raise DataError(f"{photo} or its mask cannot be used: {error}.") from error
-    save_bytes(tasks.png(tasks.sheet(model, picture, found), of_model.facts(model)), target)
+    sheets.save(tasks.sheet(model, picture, found), target, provenance.chunks({sheets.MARK: "preview", **of_model.facts(model)}))
     sys.stdout.write(f"{target}\n")
     return 0

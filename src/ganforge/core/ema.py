@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -24,21 +24,21 @@ class Average:
     def __init__(self, exports: Mapping[str, nn.Module], half_life: float) -> None:
         self.half_life = half_life
         self.networks = {key: copy.deepcopy(net).eval().requires_grad_(False) for key, net in exports.items()}
-        self._means: list[Tensor] = []
-        self._values: list[Tensor] = []
-        self._counts: list[tuple[Tensor, Tensor]] = []
+        self._means: dict[str, tuple[list[Tensor], list[Tensor]]] = {key: ([], []) for key in exports}
+        self._counts: dict[str, list[tuple[Tensor, Tensor]]] = {key: [] for key in exports}
         for key, net in exports.items():
             for (name, mean), value in zip(self.networks[key].state_dict().items(), net.state_dict().values(), strict=True):
                 if mean.is_floating_point() and not name.endswith(DIRECTIONS):
-                    self._means.append(mean)
-                    self._values.append(value)
+                    for tensors, tensor in zip(self._means[key], (mean, value), strict=True):
+                        tensors.append(tensor)
                 else:
-                    self._counts.append((mean, value))
+                    self._counts[key].append((mean, value))
 
     @torch.no_grad()
-    def update(self, now: Progress, examples: int) -> None:
-        """Move the averages towards the networks as they stand after `examples` more examples."""
+    def update(self, now: Progress, examples: int, resting: Collection[str] = ()) -> None:
+        """Move the averages towards the networks as they stand after `examples` more examples; those of `resting` stay."""
         decay = 0.5 ** (examples / (self.half_life * now.seen)) if now.seen and self.half_life else 0.0
-        torch._foreach_lerp_(self._means, self._values, 1 - decay)
-        for mean, value in self._counts:
-            mean.copy_(value)
+        for key in (key for key in self.networks if key not in resting):
+            torch._foreach_lerp_(*self._means[key], 1 - decay)
+            for mean, value in self._counts[key]:
+                mean.copy_(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -86,6 +86,10 @@ class Method(nn.Module, ABC):
         The engine applies each update before it resumes the generator, so code after a `yield`
         sees the new weights. A loss only ever moves its own player's parameters.
         """
+
+    def resting(self, now: Progress) -> Collection[str]:
+        """Exports that a step at this moment leaves alone for good: their averages stay, too, and do not go on towards the last weights."""
+        return ()
 
     @property
     @abstractmethod

@@ -92,9 +92,9 @@ def train(
     while now.seen < now.total:
         seed_step(seed, rank, step)
         numbers = iterate(method, micro_batches(next(batches), accumulate), now, autocast=DTYPES[run.precision], caution=restart.caution)
-        step += 1
+        step, resting = step + 1, method.resting(now)
         now = Progress(step, step * run.batch, run.examples)
-        average.update(now, run.batch)
+        average.update(now, run.batch, resting)
         meter.add(numbers)
         finite.note(step, numbers)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ganforge.data.layout import TEST, TRAIN, VAL, common
-from ganforge.data.opening import Unusable, probe
+from ganforge.data.sizes import few, size
 from ganforge.data.source import USUAL, Files, natural, plain
 
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -19,8 +19,6 @@ MASK = re.compile(r"(?i)^(.+?)[_\-. ]?mask[_\-. ]?\d*$")
 SCALE = re.compile(r"(?i)[_\-. ]?x[2348]$")
 STRAY = 0.1
 """Share of the images that may lie outside the folders that a layout is told by."""
-LOOKED = 48
-"""Images whose size is looked at."""
 BESIDE = {"inst", "instance", "feat"}
 """Folders that pix2pixHD keeps beside its labels; not used here."""
 EXPECTED = """Expected one of:
@@ -28,6 +26,10 @@ EXPECTED = """Expected one of:
   lr/ and hr/, lq/ and gt/, input/ and target/, train_label/ and train_img/
   images/ and masks/, or photo.png beside photo_mask001.png
   images that hold both side by side, twice as wide as high"""
+HOLES = (
+    "to fill holes, learn from the folder of photographs alone, --task inpaint, which makes holes of its own. "
+    "Maps that pictures are to be made of belong into label/, beside image/."
+)
 TWO_SETS = "two folders of any names, or trainA/ and trainB/ (and testA/, testB/)."
 
 
@@ -159,12 +161,25 @@ def sentences(files: Files) -> list[str]:
     """What to tell of a layout: what was understood, and what to do with it; nothing of plain photographs."""
     pairs, domains = pairs_in(files), domains_in(files)
     if pairs and pairs.likely:
-        advice = ["learn to make B of A: gan train DATA --recipe pix2pix"] if pairs.form != "masks" else []
-        return [pairs.sentence(), *advice]
+        return [pairs.sentence(), _advice(files, pairs)]
     if domains:
         classes = "" if domains.certain else "; or they are two classes of one set, as plain `gan train` takes them"
         return [domains.sentence() + classes, "learn to turn A into B: gan train DATA --recipe cut"]
     return []
+
+
+def _advice(files: Files, pairs: Pairs) -> str:
+    """What can be learnt of pairs, of some of which the sizes are looked at."""
+    if pairs.form == "masks":
+        return HOLES
+    sizes = [(one, other) for a, b in few(pairs.train) if (one := size(files, a)) and (other := size(files, b))]
+    if 2 * sum(a == b for a, b in sizes) >= len(sizes):
+        return "learn to make B of A: gan train DATA --recipe pix2pix"
+    larger = pairs.b if sum(a < b for a, b in sizes) >= sum(a > b for a, b in sizes) else pairs.a
+    return (
+        f"B is not as large as A: to enlarge, learn from {larger} alone, --task super-resolution, which makes its own small images; "
+        "to turn A into B, bring all to one size: gan train DATA --recipe pix2pix --load-size 256"
+    )
 
 
 def seen(files: Files) -> str:
@@ -276,11 +291,5 @@ def _domain(folders: Sequence[str]) -> str:
 
 def _side_by_side(files: Files, places: Sequence[Place]) -> bool:
     """Whether nearly all of some images that are looked at are exactly twice as wide as high."""
-    sizes = []
-    for place in places[:: max(1, -(-len(places) // LOOKED))]:
-        try:
-            with files.open(place.at) as stream:
-                sizes.append(probe(stream)[:2])
-        except (Unusable, OSError):  # told with its reason when all are read
-            continue
+    sizes = [found for place in few(places) if (found := size(files, place.at))]
     return len(sizes) > 1 and sum(width == 2 * height for width, height in sizes) >= 0.9 * len(sizes)

@@ -79,7 +79,7 @@ class Photos(PhotoOptions):
             position = {name: i for i, name in enumerate(files.names)}
             mine, aside = ([position[name] for name in part.names] if part else [] for part in (parts, parts.test))
             used = files.subset([*mine, *aside])
-            made = whole(used, Look(0, 0, 3, "whole", min_side=-(-self.crop // 2)), cache_folder(cache))
+            made = whole(used, Look(0, 0, 3, "whole", min_side=-(-self.crop // 2)), cache_folder(cache), 1 + bool(self.hold_out))
         own = np.asarray(made.kept) >= len(mine)
         near = made.album.alike(self.flip == "yes").near
         out = own if own.any() else some(made.album.marks, near, self.hold_out)

@@ -21,7 +21,7 @@ class CUT(Method):
     A place of the made image is to be more like the same place of the given one, as the generator itself sees them, than like other
     places (eq. 3). heads: compare these maps, at so many `patches` each; they move with the generator. identity: ask the same of
     images of B and what is made of them (eq. 5), each with half the weight, as the published code. mirror: show the generator half of
-    the images mirrored, and mirror its maps back (FastCUT).
+    the images mirrored, and mirror its maps back (FastCUT); they must show the image without a border on one side alone.
     """
 
     generator: Any

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -39,7 +39,8 @@ class Restoration(Method):
     the budget: fidelity until 1 - adversarial, with a learning rate falling by a half cosine; the discriminator alone; both, at a tenth
     of the rate. pixel_weight, structure_weight: of Charbonnier and 1 - MS-SSIM, in both phases of the generator; feature_weight: of the
     difference of the discriminator's maps (pix2pixHD, arXiv:1711.11585, eq. 4); adversarial_weight: of `loss`.
-    Exports beside the generator the "faithful" one, as it was at the end of the first phase; a run without a game has only the one.
+    Exports beside the generator the "faithful" one, as it was at the end of the first phase, its average too; a run without a game has
+    only the one.
     """
 
     discriminator: Any
@@ -118,6 +119,10 @@ class Restoration(Method):
             return
         ours, theirs = ([*net.parameters(), *net.buffers()] for net in (self.faithful, self.generator))
         torch._foreach_copy_(ours, theirs)
+
+    def resting(self, now: Progress) -> Collection[str]:
+        """The faithful network, from the end of the first phase on."""
+        return self.ways[1:] if now.fraction >= self.alone else ()
 
     def d_schedule(self, now: Progress) -> Mapping[str, Any]:
         """The learning rate of the discriminator, which stays."""

@@ -8,12 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
+from ..core.errors import UsageError
 from ..data.degrade import presets
 from ..networks.image import compose, restorers
 from ..networks.image.restorers import Restorer
 from ..networks.image.translator import Translator
+
+PROBE = 24
+"""Side of the picture that a degradation is tried on; 2, 3 and 4 divide it."""
 
 
 class Task(NamedTuple):
@@ -40,6 +45,33 @@ class Task(NamedTuple):
         Raises UsageError for unknown damage and for strengths that it does not have.
         """
         return presets.named(damage or self.degrade, scale or None, sigma or None, quality or None)
+
+    def check(self, damage: str, scale: int, sigma: float, quality: int) -> None:
+        """Raise UsageError as `degradation` does, and for damage that is another task's. Random numbers are not moved."""
+        name = (damage or self.degrade).replace("_", "-")
+        if not self._takes(name, self.degradation(name, scale, sigma, quality), scale):
+            fit = [each for each in presets.PRESETS if self._has(each, scale)]
+            raise UsageError(f"--damage {name} gives other pictures than this task is about. What fits: {', '.join(fit)}.")
+
+    def side(self, crop: int, scale: int) -> int:
+        """The largest side of pieces up to `crop` that holds whole pixels of the given image."""
+        return crop // self.times(scale) * self.times(scale)
+
+    def _takes(self, name: str, degradation: presets.Degradation, scale: int) -> bool:
+        """Whether what it gives has the channels and the size that the task's network is given.
+
+        Channels beside red, green and blue mean what the task's own degradation puts there.
+        """
+        with torch.random.fork_rng(devices=[]):
+            given = degradation(torch.zeros(1, 3, PROBE, PROBE))
+        side = PROBE // self.times(scale)
+        return given.shape[1:] == (self.inputs, side, side) and (self.inputs == 3 or name == self.degrade)
+
+    def _has(self, name: str, scale: int) -> bool:
+        try:
+            return self._takes(name, self.degradation(name, self.times(scale) if self.enlarges else 0, 0.0, 0), scale)
+        except UsageError:  # it does not make pictures smaller
+            return False
 
     def generator(self, network: Restorer, width: int, blocks: int, scale: int) -> nn.Module:
         """The network, or what suits the task, made whole. Raises ValueError for sizes that it does not know."""

@@ -21,6 +21,9 @@ from .random_features import RandomFeatures
 TAPS = (1, 3, 5, 8, 11)
 """Layers of EfficientNet-lite0 that are compared: the last of each of its first five stages, at 1/2 to 1/16 of the resolution."""
 
+KNOWN = (efficientnet.EfficientNet.name, RandomFeatures.name)
+"""Whose maps are compared, the better first."""
+
 
 class Sight(NamedTuple):
     """A perceptual distance and its name; numbers of two names do not compare."""
@@ -37,17 +40,21 @@ def sight(wanted: str, cache: Path, device: str | torch.device) -> Sight:
     for quoting; "": the former if its weights are on this machine, else the latter. Raises UsageError for other names, DataError for
     weights that cannot be had.
     """
-    known = (efficientnet.EfficientNet.name, RandomFeatures.name)
-    if wanted and wanted not in known:
-        raise UsageError(f"pictures are compared by the maps of {' or '.join(known)}; got '{wanted}'.{nearest(wanted, known)}")
-    name = wanted or (known[0] if weights.at_hand(known[0], cache, efficientnet.PUBLISHED) else known[1])
-    maps = _photographs(cache, device) if name == known[0] else _random(device)
+    check_name(wanted)
+    name = wanted or (KNOWN[0] if weights.at_hand(KNOWN[0], cache, efficientnet.PUBLISHED) else KNOWN[1])
+    maps = _photographs(cache, device) if name == KNOWN[0] else _random(device)
 
     def distance(a: Tensor, b: Tensor) -> Tensor:
         x, y = (colour(images.float().to(device)) for images in (a, b))
         return perceptual_distance(maps, x, y)
 
     return Sight(f"perceptual-{name}", distance)
+
+
+def check_name(wanted: str) -> None:
+    """Raise UsageError for a name that is none of KNOWN, nor "" for the best at hand."""
+    if wanted and wanted not in KNOWN:
+        raise UsageError(f"pictures are compared by the maps of {' or '.join(KNOWN)}; got '{wanted}'.{nearest(wanted, KNOWN)}")
 
 
 def _photographs(cache: Path, device: str | torch.device) -> Callable[[Tensor], Sequence[Tensor]]:

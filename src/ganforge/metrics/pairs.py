@@ -8,6 +8,10 @@ from torch.nn.functional import avg_pool2d
 from ..core.errors import DataError
 from ..distances import RANGE, SCALES, WINDOW, windows
 
+MOST = 100.0
+"""Decibels: as so much a higher PSNR counts in means over what a model or a classical method makes, or one image met exactly would
+decide them."""
+
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in decibels, 10 log10(4 / mean (a - b)^2): (n, c, h, w), same -> (n,); higher is closer.

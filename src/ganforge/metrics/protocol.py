@@ -61,7 +61,8 @@ class Evaluation:
 def from_json(content: Mapping[str, Any], saved: Path) -> Evaluation:
     """The inverse of `Evaluation.json`. Raises KeyError or TypeError for something else."""
     fields = {key: content[key] for key in Evaluation.__dataclass_fields__ if key in content and key != "saved"}
-    return Evaluation(**{**fields, "notes": tuple(fields["notes"]), "saved": saved})
+    lists = {key: tuple(fields.get(key, ())) for key in ("notes", "per_example")}
+    return Evaluation(**{**fields, **lists, "saved": saved})
 
 
 def differences(a: Settings, b: Settings) -> list[str]:

@@ -31,7 +31,7 @@ class CUT(TranslationRecipe):
     identity: bool = True
     """Ask the same of images that are of the wanted domain already, which keeps colours."""
     mirror: bool = False
-    """Mirror half of the inputs, and ask for the mirrored output."""
+    """Mirror half of the inputs, and ask for the mirrored output. Needs a --size that 8 divides."""
     patches: int = 256
     """Places that are compared, on each of five maps: the image, both halvings, the first block and the one in the middle."""
     spectral: bool = False
@@ -50,6 +50,9 @@ class CUT(TranslationRecipe):
         a, b = spec.given[0], spec.shape[0]
         if a != b:
             raise UsageError(f"contrast needs domains of as many channels; got {a} and {b}. cyclegan can: --identity-weight 0.")
+        if self.mirror and spec.shape[2] % ResNet.modulus:  # the generator pads others on the right, and a mirrored map would be shifted
+            near = max(1, round(spec.shape[2] / ResNet.modulus)) * ResNet.modulus
+            raise UsageError(f"--mirror needs a --size that {ResNet.modulus} divides; got {spec.shape[2]}. Nearest: {near}.")
         generator = ResNet(a, b, self.width, blocks=self.blocks)
         with torch.no_grad():
             heads = PatchHeads([m.shape[1] for m in generator.features(torch.zeros(1, a, 8, 8))])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..core import parallel
 from ..core.errors import UsageError
 from ..data.domains import Domains
 from ..data.spec import DataSpec
@@ -15,6 +16,11 @@ from ..methods.unpaired import Pool
 from ..networks.image.patch import Patch
 from ..networks.image.resnet_aa import ResNet
 from .translation import TranslationRecipe
+
+POOLS = (
+    "every process keeps a pool of earlier fakes, and a checkpoint that of the first alone: once resumed, this run goes on, but is no "
+    "longer bit-identical to an uninterrupted one, as --pool 0 is"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,11 @@ class CycleGAN(TranslationRecipe):
 
     def dataset(self) -> Any:
         return self.data.load()
+
+    def plan(self, spec: DataSpec, measure: Callable[[Any], float]) -> tuple[Any, list[str]]:
+        """Nothing is chosen; over several processes there is something to tell."""
+        apart = self.pool and parallel.world()[1] > 1
+        return self, [POOLS] if apart else []
 
     def method(self, spec: DataSpec) -> Method:
         shared = self.shared(spec)

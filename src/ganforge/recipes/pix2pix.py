@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from .. import losses
+from ..core.errors import UsageError
 from ..core.recipe import Named
+from ..data.layouts import HOLES
 from ..data.pairs import Pairs
 from ..data.spec import DataSpec
 from ..methods.paired import Paired
@@ -48,7 +50,11 @@ class Pix2Pix(TranslationRecipe):
         return {**sizes, **dict.fromkeys(("pixel_weight", "feature_weight"), (0, math.inf))}
 
     def dataset(self) -> Any:
-        return self.data.load()
+        """The pairs. Raises UsageError for masks, which say what is missing: nothing is missing of what this game is given."""
+        data = self.data.load()
+        if data.hole:
+            raise UsageError(f"{self.data.path} holds images with masks, and pix2pix fills no holes: {HOLES}")
+        return data
 
     def method(self, spec: DataSpec) -> Paired:
         shared = self.shared(spec)

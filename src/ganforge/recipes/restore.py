@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from .. import losses
+from ..core.errors import UsageError
 from ..core.optim import optimizer
 from ..core.recipe import Named
 from ..core.run import Run
 from ..data.photos import Photos
 from ..data.spec import DataSpec
+from ..distances import WINDOW
 from ..methods import tasks
 from ..methods.restoration import Restoration
 from ..networks.image import restorers
@@ -62,17 +63,18 @@ class Restore:
     def __post_init__(self) -> None:
         check_limits(self, dict.fromkeys(("width", "blocks", *WEIGHTS), (0, math.inf)))
         check_limits(self, {"adversarial": (0, 0.9), "d_width": (1, 10_000), "lr": (1e-30, 1e30)})
-        self.task.degradation(self.damage, self.scale, self.sigma, self.quality)
+        self.task.check(self.damage, self.scale, self.sigma, self.quality)
+        if self.structure_weight and self.task.side(self.data.crop, self.scale) < WINDOW:
+            raise UsageError(f"--structure-weight looks at {WINDOW} x {WINDOW} pixels: --crop {self.data.crop} is too small for it.")
 
     def dataset(self) -> Any:
-        times = self.task.times(self.scale)
-        return dataclasses.replace(self.data, crop=self.data.crop // times * times).load()
+        return replace(self.data, crop=self.task.side(self.data.crop, self.scale)).load()
 
     def method(self, spec: DataSpec) -> Restoration:
         with refusing():
             generator = self.task.generator(self.network, self.width, self.blocks, self.scale).to(spec.device)
         critic = Patch(spec.shape[0], self.d_width, layers=2).to(spec.device) if self.adversarial else None
         degrade = self.task.degradation(self.damage, self.scale, self.sigma, self.quality)
-        maker, weights = optimizer("Adam", self.lr, (0.9, 0.99)), {name: getattr(self, name) for name in WEIGHTS}
-        more = {"optimizer": maker, "lr": self.lr, "adversarial": self.adversarial, **weights}
+        more = {"optimizer": optimizer("Adam", self.lr, (0.9, 0.99)), "lr": self.lr, "adversarial": self.adversarial}
+        more |= {name: getattr(self, name) for name in WEIGHTS}
         return Restoration(generator, critic, degrade=degrade, loss=self.loss, **more)

@@ -72,8 +72,8 @@ def evaluate(
         raise UsageError(f"--samples must be 0 or more and --seed from 0 to 2^31 - 1; got {samples} and {seed}.")
     path, names = Path(subject).expanduser(), measure.parse(metrics or measure.DEFAULT)
     where = torch.device(pick_device(device))
-    if translates(path):
-        _check_one_by_one(size, per_class, weights, features)
+    if translates(path, code):
+        _check_one_by_one(size, per_class, weights, features, seed)
         asked = names if metrics else ()
         return _kept(evaluate_translation(path, str(data), asked, samples=samples, code=code, device=str(where)), path, out)
     if pairs.alone(names):
@@ -110,9 +110,12 @@ def _kept(found: Evaluation, path: Path, out: str | Path, picture: Callable[[], 
     return found
 
 
-def _check_one_by_one(size: str, per_class: bool, weights: str, features: Judging) -> None:
+def _check_one_by_one(size: str, per_class: bool, weights: str, features: Judging, seed: int) -> None:
+    """Raise UsageError for options that nothing would look at."""
     if size or per_class or weights or features != "auto":
         raise UsageError("a model that makes images of images is judged one by one, as they are: leave out what is for sets of images.")
+    if seed:
+        raise UsageError("a model that makes images of images is judged on the same examples every time: leave out --seed.")
 
 
 def _network_of_pairs(path: Path, data: str, names: Sequence[str], features: Judging, size: str, per_class: bool) -> str:

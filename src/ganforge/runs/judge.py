@@ -107,6 +107,10 @@ class Judge:
         except (CheckpointError, KeyError, TypeError, ValueError) as error:
             logger.warning("the lowest value so far is not known any more, that of best/ takes its place: %s", error)
 
+    def closing(self) -> list[str]:
+        """What is told at the end of the run."""
+        return ["best    {metric} {value:.4g} at {seen:,} images, in best/".format(**self.best)]
+
     def columns(self, numbers: dict[str, float]) -> dict[str, float]:
         """What metrics.jsonl keeps of a look."""
         return {f"quality/{name}": value for name, value in numbers.items()}

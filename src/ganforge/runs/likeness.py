@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -15,18 +16,17 @@ import torch
 from torch import nn
 
 from ..core.ema import Average
-from ..core.errors import DataError
+from ..core.errors import CheckpointError, UsageError
 from ..core.train import Tick
 from ..data.source import cache_folder
 from ..metrics import measure
 from ..metrics.features import extract, to_uint8
-from ..metrics.likeness import Sight, sight
-from ..metrics.pairs import psnr, ssim
-from ..metrics.random_features import RandomFeatures
+from ..metrics.likeness import Sight, check_name, sight
+from ..metrics.pairs import MOST, psnr, ssim
 from . import pictures
-from .eyes import of_run
+from .eyes import choose, of_run
 from .folder import Folder
-from .judge import due, measured, within_budget
+from .judge import LIGHT, due, measured, within_budget
 
 logger = logging.getLogger(__name__)
 
@@ -42,22 +42,23 @@ class Likeness:
     """Measures the averaged networks against fixed examples, and says which to keep; the place of `judge.Judge` where inputs are given.
 
     While the generator moves alone, the model with the highest PSNR is the best; from when it has a rival, the one that looks most alike
-    (`metrics.likeness`) among those within ROOM of the highest PSNR so far. Without pairs: the one with the lowest KID.
+    (`metrics.likeness`) of those with a rival that lie within ROOM of the highest PSNR so far; the first of these takes the place of what
+    was best without one. Without pairs: the one with the lowest KID, or whatever `option`, Run.evaluate, names.
     """
 
-    def __init__(self, folder: Folder, option: str, often: int, method: Any, data: Any, device: str) -> None:
-        self.folder, self.often, self.what = folder, often, (option, method, data, device)
+    def __init__(self, folder: Folder, option: str, often: int, method: Any, data: Any, device: str, code: Collection[str] = ()) -> None:
+        self.folder, self.often, self.what = folder, often, (option, method, data, device, code)
         self.opened: Opened | None = None
         self.shut = False
         """Whether opening failed: it would at every other look, too."""
         self.readings: dict[str, float] = {}
         self.known: dict[str, float] = {}
-        """The numbers of the model in best/."""
+        """The numbers of the model in best/, the one that it was chosen by first."""
         self.top = -math.inf
         """The highest PSNR so far."""
         self.best: dict[str, Any] = {}
         if self.recall_best() and (folder.path / BEST_PSNR).is_file():
-            self.top = float(folder.json(BEST_PSNR).get("psnr", self.top))
+            self._recall()
 
     def look(self, tick: Tick) -> dict[str, float]:
         """{metric: value} of the generator, the one that decides first; {} where it is not due. The training's random numbers stay."""
@@ -68,13 +69,13 @@ class Likeness:
         self.readings = {f"{metric}/{way}": value for way, numbers in found.items() for metric, value in numbers.items()}
         numbers, rivals = found[now.ways[0]], sum(key.endswith("/loss") for key in tick.numbers) > 1
         decides = [*numbers][-1 if rivals else 0]
-        self.top = max(self.top, numbers.get("PSNR", -math.inf))
+        self._met(numbers.get("PSNR", -math.inf))
         return {decides: numbers[decides], **numbers}
 
     def is_best(self, numbers: dict[str, float]) -> bool:
         """Whether the model that was just looked at should be kept."""
         first, value = next(iter(numbers.items()))
-        if first not in self.known:
+        if first != next(iter(self.known), ""):
             return not self.known or self._close(numbers)
         if first == "PSNR":
             return value > self.known[first]
@@ -99,9 +100,34 @@ class Likeness:
     def recall_best(self) -> bool:
         """Whether best/ holds a whole model that was measured; `best` and `known` are what its config.json tells of it."""
         self.known, seen = measured(self.folder)
+        if not all(map(math.isfinite, self.known.values())):  # nothing would ever be better, or worse
+            self.known = {}
         self.best = next(({"metric": metric, "value": value, "seen": seen} for metric, value in self.known.items()), {})
-        self.top = max(self.top, self.known.get("PSNR", -math.inf))
+        self._met(self.known.get("PSNR", -math.inf))
         return bool(self.best)
+
+    def closing(self) -> list[str]:
+        """What is told at the end: the model in best/ by the number that chose it, and the last look at each of several networks."""
+        if not self.best:
+            return []
+        lines, ways = ["best    {metric} {value:.4g} at {seen:,} images, in best/".format(**self.best)], pictures.ways(self.what[1])
+        if len(ways) > 1 and self.best["metric"] == "PSNR":
+            lines.append(f"        nothing that came of the game was within {ROOM:g} dB of the highest PSNR")
+        for way in ways if len(ways) > 1 else ():
+            numbers = {metric.removesuffix(f"/{way}"): value for metric, value in self.readings.items() if metric.endswith(f"/{way}")}
+            lines.append(f"        {way} at the end: {', '.join(f'{metric} {value:.4g}' for metric, value in numbers.items())}")
+        return lines
+
+    def _met(self, value: float) -> None:
+        """Raise `top` to a PSNR; one that is no finite number does not count."""
+        if math.isfinite(value):
+            self.top = max(self.top, value)
+
+    def _recall(self) -> None:
+        try:
+            self._met(float(self.folder.json(BEST_PSNR)["psnr"]))
+        except (CheckpointError, KeyError, TypeError, ValueError) as error:
+            logger.warning("the highest PSNR so far is not known any more, that of best/ takes its place: %s", error)
 
     def _open(self) -> Opened:
         if self.opened is None:
@@ -111,18 +137,28 @@ class Likeness:
         return self.opened
 
 
-def affordable(option: str, method: Any, data: Any, device: str, seconds: float) -> int:
-    """How many looks of an untrained method `judge.SHARE` of `seconds` of training pays for; 0 where a look fails, and the first says why.
+def check(option: str, method: Any) -> None:
+    """Raise UsageError for a Run.evaluate that does not suit the method: sets of images have other measures than pairs have."""
+    metric, _, features = option.partition(":")
+    if not pictures.paired(method) or metric == "none":
+        return
+    if metric != "auto":
+        raise UsageError(
+            f"--evaluate {metric} compares sets of images; what this recipe makes is compared with the wanted images one by one: "
+            "auto, auto with features after a colon, or none."
+        )
+    check_name(features)
 
-    Raises UsageError for unknown features.
-    """
+
+def affordable(option: str, method: Any, data: Any, device: str, code: Collection[str], seconds: float) -> int:
+    """How many looks of an untrained method `judge.SHARE` of `seconds` of training pays for; 0 where one fails: the first says why."""
     try:
-        now, networks = Opened(option, method, data, device), Average(method.exports, 0.0).networks
+        now, networks = Opened(option, method, data, device, code), Average(method.exports, 0.0).networks
         for _ in range(2):  # the first warms up
             began = time.monotonic()
             for way in now.ways:
                 now.numbers(networks[way])
-    except DataError as error:
+    except Exception as error:  # features may be anybody's code, and pricing a look must not end what it looks at
         logger.info("a look could not be priced: %s", error)
         return 0
     return within_budget(time.monotonic() - began, seconds)
@@ -131,17 +167,19 @@ def affordable(option: str, method: Any, data: Any, device: str, seconds: float)
 class Opened:
     """The examples and what they are compared by: all that stays the same from one look to the next."""
 
-    def __init__(self, option: str, method: Any, data: Any, device: str) -> None:
+    def __init__(self, option: str, method: Any, data: Any, device: str, code: Collection[str]) -> None:
         self.ways, self.paired = pictures.ways(method), pictures.paired(method)
-        self.sight: Sight = sight(of_run(option), cache_folder(), device)
         self.given, self.x = pictures.inputs(method, data, PAIRS if self.paired else SET)
-        self.device = device
-        if not self.paired:
-            if len(self.x) < measure.METRICS["kid"].least:  # so few are held out: those that are learnt from say more
-                self.given, self.x = pictures.inputs(method, replace(data, held_out=None), SET)
-            measure.fitting(("kid",), len(self.x), "the data")
-            self.eyes = RandomFeatures(device)
-            self.real = extract(self.eyes, to_uint8(self.x))
+        if self.paired:
+            self.sight: Sight = sight(of_run(option), cache_folder(), device)
+            return
+        metric = option.partition(":")[0]
+        self.metric = "kid" if metric == "auto" else metric
+        if len(self.x) < measure.METRICS[self.metric].least:  # so few are held out: those that are learnt from say more
+            self.given, self.x = pictures.inputs(method, replace(data, held_out=None), SET)
+        measure.fitting((self.metric,), len(self.x), "the data")
+        self.eyes = choose(of_run(option) or LIGHT, "", code, device, data)[0]
+        self.real = extract(self.eyes, to_uint8(self.x))
 
     @torch.inference_mode()
     def numbers(self, network: nn.Module) -> dict[str, float]:
@@ -151,8 +189,8 @@ class Opened:
         """
         made = pictures.translated(network, self.given)
         if not self.paired:
-            scores = measure.measure(extract(self.eyes, to_uint8(made)), self.real, ("kid",), features=self.eyes)
+            scores = measure.measure(extract(self.eyes, to_uint8(made)), self.real, (self.metric,), features=self.eyes)
             return {name: score.value for name, score in scores.items()}
-        found = {"PSNR": psnr(made, self.x), "SSIM": ssim(made, self.x)}
+        found = {"PSNR": psnr(made, self.x).clamp(max=MOST), "SSIM": ssim(made, self.x)}
         found[self.sight.name] = torch.cat([self.sight.distance(*both) for both in zip(made.split(4), self.x.split(4), strict=True)])
         return {name: float(values.mean()) for name, values in found.items()}

@@ -137,7 +137,8 @@ class Observer:
                 self.share(tick, numbers)
             self.judge.keep(numbers, tick.now.seen, best)
             if tick.now.seen >= tick.now.total:
-                self.voice.say("best    {metric} {value:.4g} at {seen:,} images, in best/".format(**self.judge.best))
+                for line in self.judge.closing():
+                    self.voice.say(line)
             return self.judge.columns(numbers)
         return {}
 
@@ -180,10 +181,8 @@ def with_looks(recipe: Any, data: Any, spec: Any, images_per_second: float) -> A
     method = recipe.method(spec).to(spec.device)
     machine.layout(method, run.layout)
     seconds = run.examples / max(images_per_second, 0.05)  # which is rounded to 0.1
-    if pictures.translates(method):
-        often = likeness.affordable(run.evaluate, method, data, spec.device, seconds)
-    else:
-        often = judge.affordable(run.evaluate, method, data, spec.device, (of_run(run.evaluate),), seconds)
+    price = likeness.affordable if pictures.translates(method) else judge.affordable
+    often = price(run.evaluate, method, data, spec.device, (of_run(run.evaluate),), seconds)
     return dataclasses.replace(recipe, run=dataclasses.replace(run, evaluations=often))
 
 
@@ -199,5 +198,5 @@ def _judge(folder: Folder, run: dict[str, Any], method: Any, data: Any, voice: V
 
     often, device = run.get("evaluations", 0), str(next(method.parameters()).device)
     if pictures.translates(method):
-        return Likeness(folder, option, often, method, data, device)
+        return Likeness(folder, option, often, method, data, device, code)
     return Judge(folder, option, often, method, data, device, code)

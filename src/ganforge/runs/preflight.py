@@ -11,14 +11,31 @@ from typing import Any
 import torch
 
 from ..core import checkpoint, limits, memory, parallel
-from ..core.errors import MemoryShortError, StorageError
-from .pictures import SAMPLES
-from .recover import CURE, accepts, in_parts
+from ..core.errors import MemoryShortError, StorageError, UsageError
+from . import likeness
+from .pictures import SAMPLES, translates
+from .recover import accepts, cure, in_parts
 
 FILES = 1 << 24
 """Bytes for numbers, curves, logs and reports."""
 COPIES = 4
 """Of the size of the weights, at the least: themselves, gradients, and two moments."""
+
+
+def check(recipe: Any, spec: Any) -> None:
+    """Raise UsageError for options of the run that the method could not heed."""
+    method = _shapes(recipe, spec)
+    if not translates(method):
+        return
+    likeness.check(recipe.run.evaluate, method)
+    if recipe.run.rescue:
+        raise UsageError("leave out --rescue: the guard that it heeds looks at images of latents, and this recipe makes images of images.")
+
+
+def _shapes(recipe: Any, spec: Any) -> Any:
+    """The method without its numbers."""
+    with torch.device("meta"):
+        return recipe.method(dataclasses.replace(spec, device="meta"))
 
 
 def fill(recipe: Any, count: int) -> tuple[Any, list[str]]:
@@ -58,11 +75,9 @@ def fits(recipe: Any, data: Any, spec: Any, device: torch.device) -> bool:
 
 def _needs(recipe: Any, data: Any, spec: Any, device: torch.device) -> memory.Needs:
     """What the recipe needs, by small steps. Raises MemoryShortError, before anything large is allocated if its weights alone tell."""
-    with torch.device("meta"):  # shapes without numbers
-        weights = recipe.method(dataclasses.replace(spec, device="meta")).parameters()
-    least = COPIES * sum(p.numel() * p.element_size() for p in weights)
+    least = COPIES * sum(p.numel() * p.element_size() for p in _shapes(recipe, spec).parameters())
     if (free := _free_memory(device)) is not None and least > free:
-        raise MemoryShortError(_too_large(least, free))
+        raise MemoryShortError(_too_large(recipe, least, free))
     batch = next(data.batches(4 * getattr(recipe, "pack", 1), seed=recipe.run.seed, device=str(device)))
     try:
         return memory.needs(lambda: recipe.method(spec), batch)
@@ -70,11 +85,11 @@ def _needs(recipe: Any, data: Any, spec: Any, device: torch.device) -> memory.Ne
         if not memory.is_short(error):
             raise
         told = str(error).partition("\n")[0] or type(error).__name__
-        raise MemoryShortError(f"memory ran out on a first small step ({told}). {CURE}") from error
+        raise MemoryShortError(f"memory ran out on a first small step ({told}). {cure(recipe)}") from error
 
 
-def _too_large(least: int, free: int) -> str:
-    return f"this training needs about {_gb(least)} of memory even with micro-batches of 1; {_gb(free)} are free. {CURE}"
+def _too_large(recipe: Any, least: int, free: int) -> str:
+    return f"this training needs about {_gb(least)} of memory even with micro-batches of 1; {_gb(free)} are free. {cure(recipe)}"
 
 
 def _memory(recipe: Any, training: Callable[[int], int], free: int | None) -> tuple[Any, list[str]]:
@@ -87,7 +102,7 @@ def _memory(recipe: Any, training: Callable[[int], int], free: int | None) -> tu
     if free is not None and takes(run) > free:
         less = memory.smaller(run, world, lambda run: takes(run) <= free and accepts(recipe, run))
         if less is None:
-            raise MemoryShortError(_too_large(training(1), free))
+            raise MemoryShortError(_too_large(recipe, training(1), free))
         notes.append(f"{in_parts(less)}: the whole batch at once would need about {_gb(takes(run))}")
         recipe = dataclasses.replace(recipe, run=less)
     of = "" if free is None else f" of {_gb(free)} free"

@@ -96,12 +96,15 @@ def within_memory(do: Callable[[Any], T], recipe: Any, say: Callable[[str], None
         _free()  # outside the handler, which keeps every tensor of the failed step alive
         less = memory.smaller(recipe.run, world, partial(accepts, recipe))
         if less is None:
-            raise MemoryShortError(f"memory ran out even with micro-batches of {_size(recipe.run)} ({told}). {CURE}")
+            raise MemoryShortError(f"memory ran out even with micro-batches of {_size(recipe.run)} ({told}). {cure(recipe)}")
         recipe = dataclasses.replace(recipe, run=less)
         say(f"memory ran out: {in_parts(less)}")
 
 
-CURE = "Close other programs, or choose smaller networks (--width) or images (--size)."
+def cure(recipe: Any) -> str:
+    """What to do where memory is too small; pieces of photographs have a --crop, other images a --size."""
+    size = "--size" if hasattr(recipe.data, "size") else "--crop"
+    return f"Close other programs, or choose smaller networks (--width) or images ({size})."
 
 
 def in_parts(run: Run) -> str:

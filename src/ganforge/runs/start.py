@@ -186,6 +186,7 @@ def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, 
     if hasattr(recipe, "plan"):
         recipe, chosen = recipe.plan(spec, measure)
         notes += chosen
+    preflight.check(recipe, spec)
     recipe, filled = preflight.fill(recipe, spec.count)
     recipe, fits = preflight.fit(recipe, data, spec, device)
     notes += filled + fits

@@ -18,30 +18,31 @@ from ..core.errors import DataError, GanforgeError, UsageError
 from ..data import where
 from ..data.degrade import presets
 from ..data.source import cache_folder
+from ..methods import tasks
 from ..metrics import classical, measure
+from ..metrics import pairs as alike
 from ..metrics.classical.colouring import mean_chroma
 from ..metrics.classical.known import Image, Known
 from ..metrics.features import to_uint8
 from ..metrics.likeness import sight
-from ..metrics.pairs import psnr, ssim
 from ..metrics.protocol import Evaluation
 from ..recipes import find
 from . import pictures
 from .bar import Bar
 from .folder import Folder
-from .model import Model, load
+from .model import Model, build, load
 from .pairs import Likeness, likeness
 
 MOST = 32
 """Examples unless more are asked for; classical methods take their time."""
 
 
-def translates(path: Path) -> bool:
-    """Whether a folder is a run or model that makes images of images, as its config.json tells."""
+def translates(path: Path, code: Collection[str]) -> bool:
+    """Whether a folder is a run or model that makes images of images, as the method that its config.json describes does."""
     place = path / "best" if (path / "best").is_dir() else path
     try:
-        return bool(json.loads((place / "config.json").read_bytes())["columns"])
-    except (OSError, ValueError, KeyError, TypeError):  # no model, or none that can be used: others say so
+        return pictures.translates(build(json.loads((place / "config.json").read_bytes()), code)[0])
+    except (OSError, ValueError, GanforgeError):  # no model, or none that can be used: others say so
         return False
 
 
@@ -68,13 +69,16 @@ def evaluate_translation(path: Path, data: str, names: Sequence[str], *, samples
     except UsageError as error:
         notes.append(f"no classical method beside it: {error}")
     compared, facts = _compared(names, device)
-    each = {name: {what: compare(images, wanted).double() for what, compare in compared.items()} for name, images in made.items()}
+    each = {
+        name: {what: compare(images, wanted).double().clamp(max=alike.MOST) for what, compare in compared.items()}  # of PSNR alone, so much
+        for name, images in made.items()
+    }
     means = {name: {what: float(values.mean()) for what, values in numbers.items()} for name, numbers in each.items()}
     own, count = each[ways[0]], len(x)
     settings = {
         "judged": f"{count:,} examples of 8 bits",
         "data": f"{Path(data or _path(model)).absolute().name} ({chosen.fingerprint[:8]})",
-        "split": "all" if data or not chosen.held_out else "held-out",
+        "split": "held-out" if chosen.held_out else "all",
         "size": f"{x.shape[3]}x{x.shape[2]}",
         "metrics": ", ".join(facts),
         "ganforge": __version__,
@@ -127,7 +131,7 @@ def _compared(names: Sequence[str], device: str) -> tuple[dict[str, Likeness], l
 
         return few
 
-    chosen = {"PSNR": of(psnr), "SSIM": of(ssim), eyes.name: of(eyes.distance)}
+    chosen = {"PSNR": of(alike.psnr), "SSIM": of(alike.ssim), eyes.name: of(eyes.distance)}
     return chosen, ["PSNR peak 255", "SSIM 11x11 gaussian of rgb"]
 
 
@@ -136,6 +140,9 @@ def _rival(model: Model, data: Any, given: Tensor, x: Tensor, wanted: Tensor) ->
     task = str(model.facts["fields"].get("task", "")).replace("_", "-")
     if task not in classical.TASKS or given.shape[1] not in (3, 4):
         return {}
+    kind, damage = getattr(tasks, task.replace("-", "_")), str(model.facts["fields"].get("damage", "")).replace("_", "-")
+    if damage not in ("", kind.degrade) and not kind.enlarges:
+        raise UsageError(f"those for {task} know {kind.degrade}, and this model mends {damage}.")
     images, truth = (_arrays(to_uint8(y)) for y in (_seen(task, given), x))
     known = _known(model, task, data, given, x)
     with Bar("classical methods", len(images)) as progress:

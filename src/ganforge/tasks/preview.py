@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +12,6 @@ from .apply.holes import Holes
 from .apply.of_model import applier, has_strength
 from .apply.pictures import Picture, to_image
 from .apply.process import process
-from .apply.provenance import Facts, chunks
 from .apply.tiles import Array
 
 if TYPE_CHECKING:
@@ -66,13 +64,6 @@ def detailed(colour: Array, side: int) -> tuple[int, int]:
     top, left = np.unravel_index(int(sums.argmax()), sums.shape)
     row, column = (max(0, min(int(at) * BLOCK, length - side)) for at, length in zip((top, left), grey.shape, strict=True))
     return row, column
-
-
-def png(image: Image.Image, facts: Facts) -> bytes:
-    """The content of a PNG file that says where it comes from."""
-    out = io.BytesIO()
-    image.save(out, "PNG", pnginfo=chunks(facts))
-    return out.getvalue()
 
 
 def _enlarged(colour: Array, scale: int) -> Image.Image:

@@ -63,14 +63,15 @@ def deblur(x: Tensor) -> Tensor:
 
 
 def blurred(x: Tensor) -> tuple[Tensor, Tensor]:
-    """As `deblur`, and the kernels (n, k, k) that did it, for methods that need to know them.
+    """As `deblur`, and what a point of light became, (n, k, k), for methods that need to know it.
 
+    These point spread functions are the kernels turned half round: `atoms.blur` correlates, textbooks and their tools convolve.
     Two in three are paths of 3 to 15 pixels, one in three discs of radius 1 to 3.5; noise of sigma 1 to 3 of 255.
     """
     n = len(x)
     paths, discs = kernels.shake(SHAKEN, between(3, 15, n)), kernels.disc(SHAKEN, between(1, 3.5, n))
     kernel = torch.where((torch.rand(n) < 2 / 3)[:, None, None], paths, discs)
-    return atoms.stored(atoms.gaussian_noise(atoms.blur(x, kernel), between(1, 3, n))), kernel
+    return atoms.stored(atoms.gaussian_noise(atoms.blur(x, kernel), between(1, 3, n))), kernel.flip(1, 2)
 
 
 def low_light(x: Tensor) -> Tensor:

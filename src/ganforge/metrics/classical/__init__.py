@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import DataError, UsageError, nearest
+from ..pairs import MOST
 from . import colouring, denoising, optics
 from .known import Image, Known
 
@@ -81,4 +82,4 @@ def psnr(made: Image, truth: Image, hole: NDArray[np.bool_] | None = None) -> fl
         raise DataError(f"PSNR needs two images of one size; got {made.shape} and {truth.shape}.")
     off = (made.astype(np.float64) - truth) ** 2
     error = float(off[hole].mean() if hole is not None and hole.any() else off.mean())
-    return float(min(10 * np.log10(255**2 / max(error, 1e-9)), 100.0))
+    return float(min(10 * np.log10(255**2 / max(error, 1e-9)), MOST))

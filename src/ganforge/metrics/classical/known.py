@@ -35,7 +35,7 @@ class Known:
     sigma: float = 0.0
     """Standard deviation of the noise, of 255; 0: it is estimated."""
     kernel: NDArray[np.floating] | None = None
-    """(k, k), of the blur."""
+    """(k, k), what the blur makes of a point of light."""
     hole: NDArray[np.bool_] | None = None
     """(h, w), True inside."""
     chroma: tuple[float, float] = (128.0, 128.0)

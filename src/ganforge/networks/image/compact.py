@@ -28,7 +28,7 @@ class Compact(Translator):
         super().__init__()
         if base and inputs != outputs:
             raise ValueError(f"the input can only be added to as many channels as it has, {inputs}; got {outputs} outputs.")
-        self.scale, self.base = check_scale(scale, "Compact"), base
+        self.inputs, self.scale, self.base = inputs, check_scale(scale, "Compact"), base
         layers: list[nn.Module] = [fan_in(nn.Conv2d(inputs, width, 3, padding=1)), nn.PReLU(width, SLOPE)]
         for _ in range(blocks):
             layers += [fan_in(nn.Conv2d(width, width, 3, padding=1), after_slope(SLOPE)), nn.PReLU(width, SLOPE)]

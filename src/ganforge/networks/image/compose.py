@@ -23,7 +23,7 @@ class _Around(Translator):
         super().__init__()
         if same_size and net.scale != 1:
             raise ValueError(f"{type(self).__name__} keeps the size of the image; got a network that enlarges {net.scale} times.")
-        self.net = net
+        self.net, self.inputs = net, net.inputs
         self.scale, self.reach, self.exact, self.modulus = net.scale, net.reach, net.exact, getattr(net, "modulus", 1)
 
 

@@ -85,7 +85,8 @@ class BatchSpread(nn.Module):
 
 def smooth(x: Tensor, pad: int, *, gain: float = 1.0, stride: int = 1) -> Tensor:
     """Filter with the binomial [1, 3, 3, 1] / 8 along both axes: (n, c, h, w) -> (n, c, h + 2 pad - 3, w + 2 pad - 3)."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], device=x.device, dtype=x.dtype) / 8
+    taps = x.new_full((4,), 3 / 8)  # a list of numbers would be copied to the device, and waited for, at every call
+    taps[::3].fill_(1 / 8)
     kernel = (taps[:, None] * taps * gain).expand(x.shape[1], 1, 4, 4)
     return conv2d(x, kernel, padding=pad, stride=stride, groups=x.shape[1])
 

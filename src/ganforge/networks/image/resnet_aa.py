@@ -81,6 +81,7 @@ class ResNet(Translator):
 
     def __init__(self, inputs: int, outputs: int, width: int = 64, blocks: int = 9) -> None:
         super().__init__()
+        self.inputs = inputs
         self.encoder = nn.ModuleList([Conv(inputs, width, 7), Down(width), Down(2 * width), *(Block(4 * width) for _ in range(blocks))])
         self.decoder = nn.Sequential(Up(2 * width), Up(width))
         self.head = fan_in(nn.Conv2d(width, outputs, 7, padding=3, padding_mode="replicate"))

@@ -48,7 +48,7 @@ class ResUNet(Translator):
 
     def __init__(self, inputs: int, outputs: int, width: int = 16, depth: int = 3, blocks: int = 2, scale: int = 1) -> None:
         super().__init__()
-        self.scale, self.modulus = check_scale(scale, "ResUNet"), 1 << depth
+        self.inputs, self.scale, self.modulus = inputs, check_scale(scale, "ResUNet"), 1 << depth
         widths = [width << i for i in range(depth + 1)]
         self.stem = fan_in(nn.Conv2d(inputs, width, 3, padding=1))
         self.encoders = nn.ModuleList(_blocks(w, blocks) for w in widths[:-1])

@@ -61,7 +61,7 @@ class RRDB(Translator):
         self, inputs: int, outputs: int, width: int = 64, grow: int = 32, blocks: int = 23, scale: int = 4, *, folded: int = 0
     ) -> None:
         super().__init__()
-        self.scale = check_scale(scale, "RRDB")
+        self.inputs, self.scale = inputs, check_scale(scale, "RRDB")
         self.modulus = folded or {1: 4, 2: 2}.get(scale, 1)
         if self.modulus * scale not in STEPS:
             raise ValueError(f"RRDB enlarges what it has folded 1 to 4 times in all; got scale {scale} and folded {self.modulus}.")

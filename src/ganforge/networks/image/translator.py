@@ -22,6 +22,8 @@ class Translator(nn.Module):
     A tile that starts at a multiple of `modulus` and has `reach` pixels more on every side gives, without them, the same as the whole.
     """
 
+    inputs: int
+    """Channels of x."""
     scale: int = 1
     """How many times higher and wider the output is."""
     reach: int

@@ -68,12 +68,17 @@ class Applier:
     modulus: int = 1
     """The network's strides, all of them together."""
     given: Callable[[Tensor], Tensor] = as_it_is
-    """RGB (1, 3, h, w) in [-1, 1] -> its input; with a mask (1, 4, h, w), the last channel -1 for known and 1 for a hole."""
+    """RGB (1, 3, h, w) in [-1, 1] -> its input; with a mask (1, 4, h, w), the last channel -1 for known and 1 for a hole; with hints
+    (1, 7, h, w): RGB of what is known, and -1 for unknown and 1 for known."""
     fill: Callable[[Tensor, Tensor], Tensor] | None = None
     """For networks that fill holes: (1, 3, h, w) and its holes (1, 1, h, w), 0 or 1 -> the picture filled in an ordinary way."""
+    hinted: bool = False
+    """Whether it takes dots of known colour."""
     keeps_grey: bool = True
     """Whether what is made of a grey picture is grey."""
     device: str = "cpu"
+    notes: tuple[str, ...] = ()
+    """What there is to say beside every result."""
     most: int = field(default=0, repr=False)
     """Side of a tile that memory was found to allow; 0: not known."""
 
@@ -83,14 +88,14 @@ class Applier:
         return math.lcm(GRID, self.modulus)
 
     def run(self, picture: Array, *, tile: int | str = "auto", grey: bool = False) -> Made:
-        """picture (h, w, 3 or 4), uint8, uint16 or float32 in [-1, 1] -> (h scale, w scale, 1 or 3) of the same kind.
+        """picture (h, w, 3, 4 or 7), uint8, uint16 or float32 in [-1, 1] -> (h scale, w scale, 1 or 3) of the same kind.
 
         tile: side of a tile in pixels, 0 for the whole picture at once, or "auto". grey: keep the luminance alone. Where memory runs
         out, tiles of half the size are tried, and `notes` say so; raises MemoryShortError where the smallest do not fit,
         DivergedError for results that are no numbers, UsageError for a tile of fewer than GRID pixels.
         """
         height, width = picture.shape[:2]
-        notes: list[str] = []
+        notes = [*self.notes]
         side = self._side(height, width, tile)
         while True:
             made, count = self._attempt(picture, side, grey)
@@ -127,7 +132,7 @@ class Applier:
 
     @torch.inference_mode()
     def _piece(self, pixels: Array, grey: bool) -> NDArray[np.float32]:
-        """(h, w, 3 or 4) -> (h scale, w scale, b) float32."""
+        """(h, w, 3, 4 or 7) -> (h scale, w scale, b) float32."""
         x = torch.from_numpy(floats(pixels)).permute(2, 0, 1)[None].contiguous().to(self.device)
         made: NDArray[np.float32] = self.network(self.given(x))[0].float().permute(1, 2, 0).cpu().numpy()
         return (made @ LUMA)[..., None] if grey and made.shape[2] == 3 else made

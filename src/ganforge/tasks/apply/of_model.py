@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+from collections.abc import Collection
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...core.errors import UsageError, nearest
+from ...core.errors import CheckpointError, UsageError, nearest
 from ...data.degrade import masks
-from ...networks.image.compose import Colour, Enlarge, Fill, Residual, UnitRange, luma
+from ...data.spec import DataSpec
+from ...networks.image import community
+from ...networks.image.compose import Colour, Enlarge, Fill, Residual, UnitRange, chroma, luma
 from ...networks.image.translator import Translator
+from ...runs.model import Model, load
 from .applier import Applier, as_it_is
-
-if TYPE_CHECKING:
-    from ...runs.model import Model
 
 FAITHFUL, LIVELY = "faithful", "generator"
 """Exports at strength 0 and 1: the weights that were learnt from distances alone, and those that were learnt against a critic as well."""
+SAME = "the faithful and the lively weights of this model are the same: --strength changes nothing"
+WEIGHTS = (".safetensors", ".pth", ".pt")
+"""Endings of files of weights that others have published."""
+
+
+def opened(path: str | Path, *, code: Collection[str] = (), device: str = "cpu") -> Model:
+    """The model of a run folder or a copy of its best/ folder, as `runs.model.load`, or the published weights of a file.
+
+    Raises CheckpointError where there is no model, or it is damaged, or weights are of a network that is not known.
+    """
+    file = Path(path).expanduser()
+    if file.is_dir() or file.suffix.lower() not in WEIGHTS:
+        return load(path, code=code, device=device)
+    try:
+        network, found = community.load(file)
+    except ValueError as error:
+        raise CheckpointError(f"{error} A model of Ganforge is named by its folder.") from error
+    with file.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    inputs, outputs, scale = (int(found[name]) for name in ("inputs", "outputs", "scale"))
+    spec = DataSpec((outputs, scale, scale), given=(inputs, 1, 1))  # what becomes of a pixel
+    return Model(object(), {LIVELY: network}, spec, {**found, "file": file.name, "sha256": sha256}).to(device)
 
 
 def applier(model: Model, strength: float | None = None, export: str = LIVELY) -> Applier:
@@ -31,18 +56,17 @@ def applier(model: Model, strength: float | None = None, export: str = LIVELY) -
     if not isinstance(network, Translator):
         raise UsageError("this model draws images from seeds and changes none: gan generate RUN.")
     device = str(next((p.device for p in network.parameters()), torch.device("cpu")))
-    known = partial(Applier, network, network.scale, network.reach, network.exact, modulus=network.modulus, device=device)
+    notes = () if strength is None or has_strength(model) else (SAME,)
+    known = partial(Applier, network, network.scale, network.reach, network.exact, network.modulus, device=device, notes=notes)
     if isinstance(network, Fill):
-        return known(given=with_holes, fill=masks.fill, device=device)
+        return known(given=with_holes, fill=masks.fill)
     if isinstance(network, Colour):
-        inputs = next(m.in_channels for m in network.modules() if isinstance(m, nn.Conv2d))
-        return known(given=lambda x: without_hints(luma(x), inputs), keeps_grey=False, device=device)
+        takes = network.inputs > 1
+        return known(given=with_hints if takes else luma, hinted=takes, keeps_grey=False)
+    if network.inputs not in (1, 3):
+        raise UsageError(f"this model wants pictures of {network.inputs} channels, and files hold 1 or 3 beside transparency.")
     restores = isinstance(network, Residual | Enlarge | UnitRange)
-    taken = model.spec.given if export == LIVELY else model.spec.shape  # another one goes the other way
-    channels = 3 if restores or not taken else taken[0]
-    if channels not in (1, 3):
-        raise UsageError(f"this model wants pictures of {channels} channels, and files hold 1 or 3 beside transparency.")
-    return known(given=luma if channels == 1 else as_it_is, keeps_grey=restores, device=device)
+    return known(given=luma if network.inputs == 1 else as_it_is, keeps_grey=restores)
 
 
 def chosen(model: Model, strength: float | None, export: str = LIVELY) -> nn.Module:
@@ -53,14 +77,17 @@ def chosen(model: Model, strength: float | None, export: str = LIVELY) -> nn.Mod
         return model.networks[export]
     if not 0 <= strength <= 1:
         raise UsageError(f"strength goes from 0, faithful, to 1, lively; got {strength:g}.")
-    if not has_strength(model) or export != LIVELY:
+    if not {FAITHFUL, LIVELY} <= model.networks.keys() or export != LIVELY:
         raise UsageError("this model has one set of weights and no strength to choose. Leave --strength out.")
     return mixed(model.networks[FAITHFUL], model.networks[LIVELY], strength)
 
 
 def has_strength(model: Model) -> bool:
-    """Whether there are weights to go between."""
-    return {FAITHFUL, LIVELY} <= model.networks.keys()
+    """Whether there are weights to go between: not where both are the same, as before the game begins, or without one."""
+    both = [model.networks[name].state_dict() for name in (FAITHFUL, LIVELY) if name in model.networks]
+    if len(both) < 2 or both[0].keys() != both[1].keys():
+        return len(both) == 2
+    return any(not torch.equal(value, both[1][name]) for name, value in both[0].items())
 
 
 def mixed(a: nn.Module, b: nn.Module, share: float) -> nn.Module:
@@ -83,11 +110,16 @@ def with_holes(x: Tensor) -> Tensor:
     return torch.cat([x[:, :3], (x[:, 3:] + 1) / 2], 1)
 
 
-def without_hints(y: Tensor, inputs: int) -> Tensor:
-    """Luma (n, 1, h, w) -> (n, inputs, h, w): with no dot of known colour, for networks that take such."""
-    return torch.cat([y, y.new_zeros(len(y), inputs - 1, *y.shape[2:])], 1)
+def with_hints(x: Tensor) -> Tensor:
+    """RGB (n, 3, h, w), or with dots of known colour (n, 7, h, w): RGB and -1 to 1 -> (n, 4, h, w): luma, chroma of the dots, 0 or 1."""
+    y = luma(x)
+    if x.shape[1] == 3:
+        return torch.cat([y, y.new_zeros(len(y), 3, *y.shape[2:])], 1)
+    dots = (x[:, 6:] + 1) / 2
+    return torch.cat([y, chroma(x[:, 3:6]) * dots, dots], 1)
 
 
 def facts(model: Model, network: str = LIVELY, strength: float | None = None) -> dict[str, Any]:
     """What outputs say of the model that made them."""
-    return {"recipe": model.facts.get("recipe"), "model_sha256": model.facts.get("sha256"), "network": network, "strength": strength}
+    named = {"file": model.facts["file"]} if "file" in model.facts else {"recipe": model.facts.get("recipe")}
+    return {**named, "model_sha256": model.facts.get("sha256"), "network": network, "strength": strength}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,17 +24,24 @@ class Done(NamedTuple):
     notes: tuple[str, ...]
 
 
-def process(applier: Applier, picture: Picture, found: Holes | None = None, tile: int | str = "auto") -> Done:
+def process(
+    applier: Applier, picture: Picture, found: Holes | None = None, tile: int | str = "auto", hints: Picture | None = None
+) -> Done:
     """What the network makes of a picture. found: (h, w), true in its holes, for networks that fill them; all else keeps every byte.
 
-    A grey picture stays grey where the applier keeps grey. Raises UsageError where holes are missing or not wanted, and as `Applier.run`.
+    hints: of the same size, dots of known colour, transparent elsewhere, for networks that take some. A grey picture stays grey where
+    the applier keeps grey. Raises UsageError where holes are missing or not wanted, or hints are not, DataError for hints that do not
+    fit, and as `Applier.run`.
     """
     check_holes(applier, found is not None)
+    check_hints(applier, hints is not None)
     if found is not None and not found.any():
         return Done(picture, 0, ("the mask has no hole: nothing was changed",))
     grey = picture.colour.shape[2] == 1
     colour = picture.colour if picture.alpha is None else bled(picture.colour, picture.alpha)
     rgb = np.broadcast_to(colour, (*colour.shape[:2], 3)) if grey else colour
+    if hints is not None:
+        rgb = np.concatenate((rgb, _dots(hints, picture.size, rgb.dtype)), 2)
     if found is None:
         made = applier.run(rgb, tile=tile, grey=grey and applier.keeps_grey)
         new = made.picture
@@ -57,6 +64,22 @@ def check_holes(applier: Applier, told: bool) -> None:
         raise UsageError("this model fills holes: say where they are with a mask.")
     if told and not applier.fill:
         raise UsageError("this model fills no holes: leave the mask out.")
+
+
+def check_hints(applier: Applier, told: bool) -> None:
+    """Raise UsageError where a network that takes no dots of known colour is given some."""
+    if told and not applier.hinted:
+        raise UsageError("this model takes no dots of known colour: leave the hints out.")
+
+
+def _dots(hints: Picture, size: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    """(h, w, 4) of this kind: RGB, and white where it is known, which is where the hints are more opaque than not; else black."""
+    if hints.size != size:
+        raise DataError(f"the hints have {hints.size[0]}x{hints.size[1]} pixels, their picture {size[0]}x{size[1]}: they must be the same.")
+    if hints.alpha is None:
+        raise DataError("the hints have no transparency, which says where no colour is known. Paint dots on a transparent layer alone.")
+    known = np.where(hints.alpha > np.iinfo(hints.alpha.dtype).max // 2, 1, -1).astype(np.float32)[..., None]
+    return quantised(np.concatenate((np.broadcast_to(floats(hints.colour), (*known.shape[:2], 3)), known), 2), dtype)
 
 
 def _filled(applier: Applier, rgb: Array, found: Holes) -> Array:

@@ -21,14 +21,15 @@ QUALITY = 95
 """Of JPEG and WebP."""
 LIMITS = {"JPEG": 65_500, "WEBP": 16_383}
 """Longest side that a format can hold."""
+LOSSY = "JPEG changes every pixel a little, outside the hole as well; .png keeps them as they were"
 TIFF_XMP = 700
 
 
-def encoded(picture: Picture, kind: str, facts: provenance.Facts) -> tuple[bytes, tuple[str, ...]]:
+def encoded(picture: Picture, kind: str, facts: provenance.Facts, exact: bool = False) -> tuple[bytes, tuple[str, ...]]:
     """The content of a file of this kind (PNG, JPEG, WEBP, TIFF) with its marks, and what the format could not hold.
 
-    A JPEG keeps the chroma sampling of the JPEG that it was made of, and is 4:4:4 else. Raises StorageError for pictures that are too
-    large for the format.
+    A JPEG keeps the chroma sampling of the JPEG that it was made of, and is 4:4:4 else. exact: some pixels are to stay as they are, bit by
+    bit, so WebP is written without loss, and of JPEG it is told. Raises StorageError for pictures that are too large for the format.
     """
     if max(picture.size) > LIMITS.get(kind, 2**31 - 1):
         raise StorageError(f"{picture.size[0]}x{picture.size[1]} pixels are more than {kind} can hold. Use a name that ends in .png.")
@@ -54,8 +55,9 @@ def encoded(picture: Picture, kind: str, facts: provenance.Facts) -> tuple[bytes
         options |= {"xmp": provenance.xmp(facts), "quality": QUALITY}
     if kind == "JPEG":
         options["subsampling"] = picture.sampling
+        notes += [LOSSY] if exact else []
     if kind == "WEBP":
-        options["exact"] = True  # keeps colours under transparency, which were chosen with care
+        options |= {"lossless": exact, "exact": True}  # keeps colours under transparency, which were chosen with care
     image, out = to_image(picture), io.BytesIO()
     image.info.clear()  # what is to be kept is among the options
     image.save(out, kind, **options, **({"exif": exif.tobytes()} if exif else {}))

@@ -16,7 +16,7 @@ from . import holes, video
 from .applier import Applier, check_tile
 from .files import Job, present
 from .pictures import capped, decoded, read
-from .process import check_holes, process
+from .process import check_hints, check_holes, process
 from .provenance import Facts
 from .save import KINDS, encoded
 
@@ -31,6 +31,8 @@ class Work:
     mask: Path | None = None
     """A mask for all, or a folder of masks."""
     hole: str = "auto"
+    hints: Path | None = None
+    """Dots of known colour, for networks that take some."""
     stdin: BinaryIO | None = None
     stdout: BinaryIO | None = None
 
@@ -96,11 +98,12 @@ def planned(found: Sequence[Job], *, skip: bool = False, overwrite: bool = False
 def work(found: Sequence[Job], how: Work) -> Iterator[Outcome]:
     """Work on every file and say what became of it. Faults of one file are told in its outcome, and the next one is begun.
 
-    Raises UsageError for a tile that is none, and where a mask is missing or not wanted.
+    Raises UsageError for a tile that is none, and where a mask is missing or not wanted, or hints are not.
     """
     check_tile(how.tile)
     if not all(job.video for job in found):
         check_holes(how.applier, how.mask is not None)
+    check_hints(how.applier, how.hints is not None)
     for job in found:
         outcome, began = Outcome(job), time.perf_counter()
         try:
@@ -126,11 +129,11 @@ def _picture(outcome: Outcome, how: Work) -> None:
         mask = how.mask if job.source is None else holes.mask_of(job.source, how.mask, job.base)
         found, said = holes.holes(read(mask), picture.size, how.hole)
         outcome.notes.append(said)
-    done = process(how.applier, picture, found, how.tile)
+    done = process(how.applier, picture, found, how.tile, read(how.hints) if how.hints else None)
     outcome.after, outcome.tiles = done.picture.size, done.tiles
     outcome.notes += done.notes
     kind = KINDS[job.target.suffix.lower()] if job.target else "PNG"
-    body, notes = encoded(done.picture, kind, how.facts)
+    body, notes = encoded(done.picture, kind, how.facts, exact=found is not None)
     outcome.notes += notes
     if job.target:
         save_bytes(body, job.target)
@@ -149,8 +152,8 @@ def _content(job: Job, how: Work) -> bytes:
 
 
 def _video(outcome: Outcome, how: Work) -> None:
-    if how.applier.fill or how.mask:
-        raise UsageError("holes are filled in pictures, not in videos.")
+    if how.applier.fill or how.mask or how.hints:
+        raise UsageError("holes are filled, and hints are given, in pictures, not in videos.")
     assert outcome.job.source
     if not outcome.job.target:
         raise UsageError("a video cannot go to standard output: its file is written in several places. Say -o FILE.")
