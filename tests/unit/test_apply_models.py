@@ -134,7 +134,7 @@ def test_dots_of_known_colour_are_given_to_the_network(place, denoise):
     given = torch.cat([grey, compose.chroma(truth) * dots, dots], 1)
     wanted = model.networks["generator"](given)[0]
     colours = np.dstack([noise(1, 24, 30) // 2 + 64, np.where(dots[0, 0] > 0, 200, 90).astype(np.uint8)])
-    colours[..., :3][colours[..., 3] == 90] = 13  # what lies under what is not opaque does not matter
+    colours[..., :3][colours[..., 3] == 90] = 13, 99, 240  # what lies under what is not opaque does not matter
     for hints in (colours, Image.fromarray(colours)):
         torch.testing.assert_close(model.apply(grey[0], hints=hints), wanted, rtol=0, atol=1e-5)
     assert not torch.allclose(model.apply(grey[0]), wanted, atol=1e-3)

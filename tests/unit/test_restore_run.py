@@ -300,7 +300,7 @@ def test_advice_names_the_option_that_there_is(photos):
 
     assert "(--crop)" in cure(Restore(data=Photos(path=photos))) and "(--size)" in cure(CUT(data=Domains(path=photos)))
     parent = Parent(Path("old"), {"fields": {"data": {"crop": 32}}}, DataSpec((3, 32, 32)), {}, 0)
-    with pytest.raises(UsageError, match="makes 32x32 .* becomes 64x64 .* Leave out --crop, and"):
+    with pytest.raises(UsageError, match="draws 32x32 .* becomes 64x64 .* Leave out --crop, and"):
         parent.fitted(DataSpec((3, 64, 64)))
 
 

@@ -24,7 +24,6 @@ BESIDE = {"inst", "instance", "feat"}
 EXPECTED = """Expected one of:
   A/ and B/ with the same file names, each with train/ (and test/) inside, or trainA/ and trainB/, or train_A/ and train_B/
   lr/ and hr/, lq/ and gt/, input/ and target/, train_label/ and train_img/
-  images/ and masks/, or photo.png beside photo_mask001.png
   images that hold both side by side, twice as wide as high"""
 HOLES = (
     "to fill holes, learn from the folder of photographs alone, --task inpaint, which makes holes of its own. "

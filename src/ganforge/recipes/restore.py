@@ -75,6 +75,6 @@ class Restore:
             generator = self.task.generator(self.network, self.width, self.blocks, self.scale).to(spec.device)
         critic = Patch(spec.shape[0], self.d_width, layers=2).to(spec.device) if self.adversarial else None
         degrade = self.task.degradation(self.damage, self.scale, self.sigma, self.quality)
-        more = {"optimizer": optimizer("Adam", self.lr, (0.9, 0.99)), "lr": self.lr, "adversarial": self.adversarial}
+        more: dict[str, Any] = {"optimizer": optimizer("Adam", self.lr, (0.9, 0.99)), "lr": self.lr, "adversarial": self.adversarial}
         more |= {name: getattr(self, name) for name in WEIGHTS}
         return Restoration(generator, critic, degrade=degrade, loss=self.loss, **more)

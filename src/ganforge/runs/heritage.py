@@ -69,7 +69,7 @@ class Parent:
             fields = self.content["fields"]["data"]
             forms = "--size, --colour and --alpha" if "colour" in fields else "--size" if "size" in fields else "--crop"
             raise UsageError(
-                f"the model in {self.path} makes {_worded(self.spec.shape)}; this data becomes {_worded(spec.shape)}. Leave out "
+                f"the model in {self.path} draws {_worded(self.spec.shape)}; this data becomes {_worded(spec.shape)}. Leave out "
                 f"{forms}, and it is brought to the model's form."
             )
         old, new = _names(self.spec), _names(spec)

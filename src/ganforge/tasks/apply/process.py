@@ -24,9 +24,7 @@ class Done(NamedTuple):
     notes: tuple[str, ...]
 
 
-def process(
-    applier: Applier, picture: Picture, found: Holes | None = None, tile: int | str = "auto", hints: Picture | None = None
-) -> Done:
+def process(applier: Applier, picture: Picture, found: Holes | None = None, tile: int | str = "auto", hints: Picture | None = None) -> Done:
     """What the network makes of a picture. found: (h, w), true in its holes, for networks that fill them; all else keeps every byte.
 
     hints: of the same size, dots of known colour, transparent elsewhere, for networks that take some. A grey picture stays grey where
