@@ -12,8 +12,9 @@ from ganforge.cli.train import parse
 from ganforge.core import recipe as recipes_json
 from ganforge.core import ref
 from ganforge.core.errors import CheckpointError, UsageError
-from ganforge.data.images import Images
+from ganforge.methods import tasks
 from ganforge.networks import image
+from ganforge.networks.image import restorers
 
 NAMES = list(recipes.NAMES)
 
@@ -48,12 +49,20 @@ OTHER = {  # a legal value that is nobody's default, where the kind of the field
     "networks": image.sngan,
     "loss": losses.least_squares,
     "penalty": (penalties.r1, penalties.lecam),
+    "task": tasks.deblur,
+    "network": restorers.rrdb,
+    "damage": "web",
+    "direction": "BtoA",
+    "hole": "white",
+    "load_size": 96,
 }
-NEEDS = {"label_smoothing": {"loss": losses.hinge}}
+NEEDS = {"label_smoothing": {"loss": losses.hinge}, "sigma": {"task": tasks.denoise}, "quality": {"task": tasks.dejpeg}}
+ALONE = {"restore": ("task", "sigma", "quality")}
+"""Options of a recipe that do not go with all others."""
 
 
 def start(name):
-    return recipes.find(name)(data=Images(path="digits"))
+    return recipes_json.on(recipes.find(name), "digits")
 
 
 def flat(recipe):
@@ -68,7 +77,7 @@ def flat(recipe):
 
 def another(option, value):
     """A value of the same kind that differs from `value`."""
-    if option in OTHER:
+    if option in OTHER and isinstance(OTHER[option], type(value)):
         return OTHER[option]
     if isinstance(value, bool):
         return not value
@@ -83,8 +92,9 @@ def words(option, value):
         return [flag if value else flag.replace("--", "--no-")]
     if isinstance(value, image.Networks):
         return [flag, ref.name(value, image)]
-    if isinstance(value, losses.Pair):
-        return [flag, ref.name(value, losses)]
+    for kind, home in ((losses.Pair, losses), (tasks.Task, tasks), (restorers.Restorer, restorers)):
+        if isinstance(value, kind):
+            return [flag, ref.name(value, home)]
     if isinstance(value, tuple):
         return [flag, *(v.__name__ if isinstance(v, FunctionType) else str(v) for v in value)]
     return [flag, str(value)]
@@ -117,7 +127,7 @@ def test_every_option_means_the_same_in_python_on_the_command_line_and_in_json(o
 @pytest.mark.parametrize("name", NAMES)
 def test_all_options_together_mean_the_same(name):
     base = start(name)
-    changes = {option: another(option, value) for option, (_, value) in flat(base).items()}
+    changes = {option: another(option, value) for option, (_, value) in flat(base).items() if option not in ALONE.get(name, ())}
     python = recipes_json.override(base, changes)
     typed = [word for option, value in changes.items() for word in words(option, value)]
     assert parse(name, "digits", typed) == python == via_json(python)

@@ -62,7 +62,7 @@ class Auto(R3GAN):
 
 WIDTHS = (16, 32, 48, 64, 96, 128, 192, 256)
 IMAGES_PER_CHANNEL = 1500
-"""Images that a network must see for each of its channels; found on 28 px clothes (docs/LOG.md)."""
+"""Images that a network must see for each of its channels: a rule of thumb from 28 px clothes."""
 
 
 def gamma(side: int, channels: int) -> float:

@@ -20,7 +20,7 @@ from .base import TwoPlayerRecipe
 class StyleGAN2(TwoPlayerRecipe):
     """Config F of the paper, with the numbers of StyleGAN2-ADA (arXiv:2006.06676, app. C) where they depend on the data.
 
-    ADA's CIFAR-10 networks: --width 512 --depth 2 --residual no --mixing 0 --path-weight 0 --penalty-weight 0.01.
+    ADA's CIFAR-10 networks: --width 512 --depth 2 --no-residual --mixing 0 --path-weight 0 --penalty-weight 0.01.
     """
 
     networks: Annotated[image.Networks, Named(image)] = image.stylegan2
