@@ -53,7 +53,6 @@ OTHER = {  # a legal value that is nobody's default, where the kind of the field
     "network": restorers.rrdb,
     "damage": "web",
     "direction": "BtoA",
-    "hole": "white",
     "load_size": 96,
 }
 NEEDS = {"label_smoothing": {"loss": losses.hinge}, "sigma": {"task": tasks.denoise}, "quality": {"task": tasks.dejpeg}}

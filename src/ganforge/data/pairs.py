@@ -39,14 +39,11 @@ class Pairs(PhotoOptions):
     """Side of the pieces in pixels of the wanted image, from 8 to 1024."""
     load_size: int = 0
     """First bring every image to this side, as pix2pix does with 286 and pieces of 256. 0: leave images as large as they are."""
-    hole: str = "auto"
-    """Colour of what is missing in masks: white, black, or auto for the rarer one."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("direction", self.direction, WAYS)
         check_sizes(self.size, self.load_size)
-        check_choice("hole", self.hole, ("auto", "white", "black"))
 
     def load(self, cache: Path | None = None) -> PairSet:
         """Find the pairs, decode them and check that their sizes fit. What does not fit into memory is kept in `cache`.
@@ -147,7 +144,7 @@ def _made(options: Pairs, files: Files, layout: layouts.Pairs, used: Sequence[in
     out = own if own.any() else some(wanted.marks, _groups(options, given, wanted, masks), options.hold_out)
     notes, hole = [layout.sentence(), *_unused(files, layout, used)], ""
     if masks:
-        hole, told = _polarity(given, options.hole)
+        hole, told = _polarity(given)
         notes.append(told)
     count, held = int((~out).sum()), int(out.sum())
     looked = wanted.only([*{name: k for k, name in enumerate(wanted.names)}.values()])  # one image may have several masks
@@ -244,13 +241,12 @@ def _groups(options: Pairs, given: Album, wanted: Album, masks: bool) -> NDArray
     return joined(len(wanted), [*enumerate(wanted.alike(options.flip == "yes").near.tolist()), *same])
 
 
-def _polarity(masks: Album, asked: str) -> tuple[str, str]:
+def _polarity(masks: Album) -> tuple[str, str]:
     """The colour of holes, and a sentence on it."""
     light = [mask.max(0) for mask in masks.photos]
     pixels = sum(one.size for one in light)
     white = sum(int((one >= 128).sum()) for one in light) / pixels
     grey = sum(int(((one > 32) & (one < 224)).sum()) for one in light) / pixels
-    hole = asked if asked != "auto" else "white" if white <= 0.5 else "black"
-    told = f"masks: {100 * (white if hole == 'white' else 1 - white):.0f} % hole, {hole} = hole"
-    told += f" (the rarer colour; if not: --hole {'black' if hole == 'white' else 'white'})" * (asked == "auto")
+    hole = "white" if white <= 0.5 else "black"
+    told = f"masks: {100 * (white if hole == 'white' else 1 - white):.0f} % hole, {hole} = hole (the rarer colour)"
     return hole, told + f"; {100 * grey:.0f} % of their pixels are grey, light ones count as white" * (grey > 0.05)

@@ -59,6 +59,5 @@ class R3GAN(TwoPlayerRecipe):
         if self.networks is not image.r3:
             self.only_with("--networks r3", "blocks", "expansion", "group")
             return self.networks
-        shape = {"blocks": self.blocks, "expansion": self.expansion, "group": self._group(spec)}
-        shape |= {"cap": self.cap}
+        shape = {"blocks": self.blocks, "expansion": self.expansion, "group": self._group(spec), "cap": self.cap}
         return image.Networks(partial(image.r3.generator, **shape), partial(image.r3.discriminator, **shape, pool=self.pool))

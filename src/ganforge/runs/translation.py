@@ -146,18 +146,8 @@ def _rival(model: Model, data: Any, given: Tensor, x: Tensor, wanted: Tensor) ->
     images, truth = (_arrays(to_uint8(y)) for y in (_seen(task, given), x))
     known = _known(model, task, data, given, x)
     with Bar("classical methods", len(images)) as progress:
-        found: dict[str, list[Image]] = {}
-        for i, image in enumerate(images):
-            for name, result in classical.restored(task, image, known[i]).items():
-                found.setdefault(name, []).append(result)
-            progress(i + 1)
-    scores = {
-        name: sum(classical.psnr(a, b, fact.hole) for a, b, fact in zip(results, truth, known, strict=True))
-        for name, results in found.items()
-        if len(results) == len(truth)
-    }
-    name = max(scores, key=lambda key: scores[key])
-    return {name: torch.stack([torch.from_numpy(result.copy()).permute(2, 0, 1) for result in found[name]])}
+        found = classical.best(task, images, truth, known, progress)
+    return {found.name: torch.stack([torch.from_numpy(result.copy()).permute(2, 0, 1) for result in found.results])}
 
 
 def _seen(task: str, given: Tensor) -> Tensor:

@@ -34,12 +34,14 @@ TASKS: Mapping[str, Callable[[Image, Known], Results]] = {
 
 
 class Best(NamedTuple):
-    """The method with the best mean, and the means of all."""
+    """The method with the best mean, its results, and the means of all."""
 
     name: str
     score: float
     """Mean PSNR in decibels."""
     scores: dict[str, float]
+    results: list[Image]
+    """One for each given image."""
 
 
 def restored(task: str, given: Image, known: Known | None = None) -> Results:
@@ -56,7 +58,13 @@ def restored(task: str, given: Image, known: Known | None = None) -> Results:
     return TASKS[task](np.ascontiguousarray(image), known or Known())
 
 
-def best(task: str, given: Sequence[Image], truth: Sequence[Image], known: Sequence[Known] | None = None) -> Best:
+def best(
+    task: str,
+    given: Sequence[Image],
+    truth: Sequence[Image],
+    known: Sequence[Known] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Best:
     """The classical method with the highest mean PSNR over a test set, which also chose its strength: pairs of given and true images.
 
     Of holes, only the pixels inside count. Raises DataError where the numbers of images differ or there is none, else as `restored`.
@@ -64,13 +72,18 @@ def best(task: str, given: Sequence[Image], truth: Sequence[Image], known: Seque
     facts = [Known()] * len(given) if known is None else known
     if not len(given) == len(truth) == len(facts) or not len(given):
         raise DataError(f"each given image needs its true one, and there must be one; got {len(given)}, {len(truth)} and {len(facts)}.")
-    found: dict[str, list[float]] = {}
-    for image, wanted, fact in zip(given, truth, facts, strict=True):
+    found: dict[str, list[Image]] = {}
+    for done, (image, fact) in enumerate(zip(given, facts, strict=True), 1):
         for name, made in restored(task, image, fact).items():
-            found.setdefault(name, []).append(psnr(made, wanted, fact.hole))
-    means = {name: float(np.mean(values)) for name, values in found.items() if len(values) == len(given)}
+            found.setdefault(name, []).append(made)
+        progress(done)
+    means = {
+        name: float(np.mean([psnr(a, b, fact.hole) for a, b, fact in zip(results, truth, facts, strict=True)]))
+        for name, results in found.items()
+        if len(results) == len(given)
+    }
     name = max(means, key=lambda key: means[key])
-    return Best(name, means[name], means)
+    return Best(name, means[name], means, found[name])
 
 
 def psnr(made: Image, truth: Image, hole: NDArray[np.bool_] | None = None) -> float:
