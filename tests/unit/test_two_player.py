@@ -40,6 +40,15 @@ def test_a_penalty_on_a_share_judges_just_that_share():
     assert sizes == [8, 8, 2], "and knows the logits of the real ones in it"
 
 
+def test_the_logits_that_a_share_is_told_are_its_own():
+    method = two_player(losses.relativistic, penalties=[Penalty(penalties.lecam, 1.0, share=0.25)])
+    fake = BATCH["x"].flip(0) * 0.7
+    seen = [(x, method.discriminator(x, None)) for x in (BATCH["x"], fake)]
+    size, _ = method.penalty(seen, None, NOW)
+    wanted = penalties.lecam(lambda x: method.discriminator(x, None), BATCH["x"][:2], fake[:2]).mean()
+    torch.testing.assert_close(size, wanted)
+
+
 @pytest.mark.parametrize("layer", [nn.BatchNorm1d(16), BatchSpread()])
 def test_logits_that_depend_on_the_batch_are_asked_for_anew_of_a_part(layer):
     """Else the difference would be that of two batches, divided by 0.05."""
