@@ -22,7 +22,7 @@ __all__ = ["NAMES", "Cached", "Features", "Moments", "cached", "check_name", "ex
 NAMES = {
     "inception": "the network of 2015 that FID is defined by, 2048 numbers, with the original resize",
     "clean": "the same behind an anti-aliased resize: the protocol of clean-fid",
-    "inception-bf16": "the same in bfloat16, about twice as quick on a processor that multiplies in it; FID-bf16",
+    "inception-bf16": "the same in bfloat16, quicker on a processor that multiplies in it; never called FID",
     "inception-logits": "its 1008 logits, for the Inception Score; needs weights of your own",
     "inception-768": "its middle, as in some tables of small images",
     "inception-192": "an early layer of it",

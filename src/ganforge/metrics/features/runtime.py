@@ -14,7 +14,7 @@ Run = Callable[[Tensor], Tensor]
 def quickest(network: nn.Module, example: Tensor, precision: str = "fp32") -> tuple[Run, Mapping[str, str]]:
     """The network as a function (n, ...) fp32 -> fp32 on its own device, and the facts that travel with its numbers: runtime, precision.
 
-    example: one input of the shape to come. precision: fp32, or bf16 for twice the speed where the processor multiplies in it, and features
+    example: one input of the shape to come. precision: fp32, or bf16 for speed where the processor multiplies in it, and features
     that are off by some per cent. OpenVINO's fp32 differs from torch's by rounding alone.
     """
     if example.device.type == "cpu" and importlib.util.find_spec("openvino"):
