@@ -2,12 +2,13 @@
 
     python benchmarks/fashion.py --minutes 5 --seeds 3 --out runs/fashion        # about 35 minutes; writes table.md and pictures
     python benchmarks/fashion.py --images 60000 --seeds 1 --recipes wgan lsgan   # as many images each, however long that takes
+    taskset -c 1 python benchmarks/fashion.py --recipes dcgan                    # two processes can share the work, a core and recipes each
 
 FD-cnn (benchmarks/judge.py) of 10,000 fakes, classes in equal parts, to the 10,000 held-out images, every tenth of the
 run: the last value, and the last over the best, which shows late collapse. "agree": how often the judge takes a fake
 for the class that was asked for. "spread": the variance within classes over that of real images. Judging time is not part of the minutes.
 The number of images that fit into the minutes is found once for each recipe, before anything is trained (--seeds 0 does no more), so that
-it is a quiet machine's; what is trained is not trained again when the command is repeated.
+it is a quiet machine's; what is trained is not trained again when the command is repeated (--out holds a JSON file of each run).
 """
 
 from __future__ import annotations
@@ -125,19 +126,16 @@ def main() -> None:
     print(f"judge: {judge.accuracy():.2%} on held-out images; real against real {floor:.2f}", flush=True)
     for name in options.recipes:
         planned(name, options)
-    kept = options.out / "scores.json"
-    rows, budget = (
-        json.loads(kept.read_text()) if kept.is_file() else [],
-        f"{options.images:,} images" if options.images else f"{options.minutes:g} min",
-    )
+    budget = f"{options.images:,} images" if options.images else f"{options.minutes:g} min"
     for seed in range(options.seeds):
         for name in options.recipes:
-            if not any((row["recipe"], row["seed"]) == (name, seed) for row in rows):
-                rows.append(one(name, seed, options, judge))
-            kept.write_text(json.dumps(rows, indent=1))
-            (options.out / "table.md").write_text(table(rows, floor, budget))
-    if options.seeds:
-        print((options.out / "table.md").read_text())
+            kept = options.out / f"{name}-{seed}.json"
+            if not kept.is_file():
+                kept.write_text(json.dumps(one(name, seed, options, judge), indent=1))
+    rows = [json.loads(path.read_text()) for path in sorted(options.out.glob("*-[0-9]*.json"))]
+    if rows:
+        (options.out / "table.md").write_text(told := table(rows, floor, budget))
+        print(told)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 import torch
 from torch import nn
 
-from ganforge.core import machine
+from ganforge.core import allocator, machine
 from ganforge.core.engine import iterate, seed_step
 from ganforge.core.method import Progress
 from ganforge.core.run import Run
@@ -102,6 +102,7 @@ def contestant(name: str, run: Run) -> Iterator[None]:
     if name == "plain":
         return plain_loop(images())
     machine.use_threads(0)
+    allocator.keep_freed("cpu")  # as every run does at its start
     data = ImageSet(images())
     if name == "ours (dcgan)":
         return our_loop("dcgan", data, run)

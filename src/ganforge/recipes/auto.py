@@ -25,6 +25,7 @@ class Auto(R3GAN):
     expansion: int = 1
     penalty: tuple[Annotated[FunctionType, Named(penalties)], ...] = (penalties.r1_finite_difference, penalties.r2_finite_difference)
     penalty_weight: float = 0.0
+    penalty_end: float = 0.5
     penalty_every: int = 4
     penalty_share: float = 0.5
     lr: float = 0.0

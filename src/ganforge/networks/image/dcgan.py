@@ -34,7 +34,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.stem(self.join(z, y)[:, :, None, None])
         for norm, up in zip(self.norms, [*self.ups, self.head], strict=True):
-            h = up(relu(norm(h, y)))
+            h = up(relu(norm(h, y), inplace=True))
         return squashed(self.grid.crop(h, *self.size))
 
 
@@ -68,7 +68,7 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.grid.pad(self.join(x, y))
         for down, norm in zip(self.downs, self.norms, strict=True):
-            h = leaky_relu(norm(down(h), y), 0.2)
+            h = leaky_relu(norm(down(h), y), 0.2, inplace=True)
         h = self.spread(h)
         return self.head(h.permute(0, 2, 3, 1).flatten(1), y)  # channels last, so that gradients come back in the convolutions' order
 
