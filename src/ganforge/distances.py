@@ -56,24 +56,6 @@ def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
         return 1 - result.mean(1)
 
 
-def tv(a: Tensor) -> Tensor:
-    """Total variation: mean absolute difference of neighbours, across plus down: (n, c, h, w) -> (n,) (Rudin, Osher & Fatemi, 1992)."""
-    return per_example((a[..., 1:] - a[..., :-1]).abs()) + per_example((a[..., 1:, :] - a[..., :-1, :]).abs())
-
-
-def gram(a: Tensor, b: Tensor) -> Tensor:
-    """Mean absolute difference of the Gram matrices of feature maps (n, c, h, w), same c -> (n,).
-
-    G = F F^T / (c h w): which features come together, wherever that is (Gatys et al., 2015, arXiv:1508.06576, eq. 3).
-    """
-    return l1(_gram(a), _gram(b))
-
-
-def _gram(x: Tensor) -> Tensor:
-    rows = x.float().flatten(2)
-    return rows @ rows.transpose(1, 2) / (rows.shape[1] * rows.shape[2])
-
-
 def colour(a: Tensor, b: Tensor, scale: int = 8) -> Tensor:
     """Mean absolute difference of the means of scale x scale pixels: (n, c, h, w), same -> (n,). Sees shifts of colour, not detail.
 

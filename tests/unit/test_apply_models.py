@@ -199,6 +199,7 @@ def test_the_way_back_of_a_cycle_is_a_network_by_name():
     model = translation(backward=rough(ResNet(3, 3, width=4, blocks=1), 7))
     one, other = (applier_of(model, name, noise(0, 20, 20)) for name in ("generator", "backward"))
     assert not np.array_equal(one, other)
+    assert np.array_equal(model.apply(noise(0, 20, 20), network="backward"), other) and np.array_equal(model.apply(noise(0, 20, 20)), one)
     with pytest.raises(UsageError, match="no network 'backwards'. Did you mean 'backward'"):
         applier(model, export="backwards")
 

@@ -25,7 +25,7 @@ class White(torch.nn.Module):
 
 
 def filler(**options):
-    applier = same(given=with_holes, fill=masks.fill, **options)
+    applier = same(given=with_holes, fill=masks.fill, channels=4, **options)
     applier.network = White()
     return applier
 

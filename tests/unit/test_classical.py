@@ -1,6 +1,7 @@
 """Classical rivals: each must do its work on a picture where that is possible, and differences of colour against published values."""
 
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -172,7 +173,7 @@ def test_colours_of_a_set_are_met():
 
 def test_the_best_is_best_over_the_whole_set(monkeypatch):
     shifted = lambda by: lambda image: np.clip(image.astype(int) + by, 0, 255).astype(np.uint8)
-    monkeypatch.setitem(classical.TASKS, "denoise", lambda image, known: {f"{by}": shifted(by)(image) for by in (0, 10, 30)})
+    monkeypatch.setitem(classical.TASKS, "denoise", lambda image, known: {f"{by}": partial(shifted(by), image) for by in (0, 10, 30)})
     given = [np.full((4, 4, 3), 100, np.uint8)] * 2
     truth = [np.full((4, 4, 3), level, np.uint8) for level in (102, 128)]
     found = best("denoise", given, truth)
@@ -180,6 +181,12 @@ def test_the_best_is_best_over_the_whole_set(monkeypatch):
         name: np.mean([10 * np.log10(255**2 / (by - off) ** 2) for off in (2, 28)]) for name, by in (("0", 0), ("10", 10), ("30", 30))
     }
     assert found.scores == pytest.approx(wanted) and found.name == max(wanted, key=wanted.get) and found.score == found.scores[found.name]
+
+
+def test_one_method_alone_does_not_wait_for_the_others(monkeypatch):
+    ways = {"quick": lambda: np.zeros((4, 4, 3), np.uint8), "slow": lambda: pytest.fail("was asked")}
+    monkeypatch.setitem(classical.TASKS, "denoise", lambda image, known: ways)
+    assert [*restored("denoise", np.zeros((4, 4, 3), np.uint8), only="quick")] == ["quick"]
 
 
 def test_psnr_by_hand():

@@ -68,6 +68,12 @@ def test_the_averages_decay_is_the_formula_of_the_paper_step_by_step():
     assert mean.weight.item() == pytest.approx(by_hand, rel=1e-5)
 
 
+def test_an_average_that_begins_anew_forgets_what_was_before():
+    _, average, mean = averaged(0.05)
+    average.update(Progress(1, 1000, 10_000), 50, since=0.09)  # 100 seen since: ten half-lives of 5
+    assert mean.weight.item() == pytest.approx(1 - 0.5**10)
+
+
 def test_the_average_of_a_resting_network_stays_and_the_others_move():
     net, other = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
     average = Average({"generator": net, "kept": other}, 0.05)

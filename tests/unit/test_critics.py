@@ -1,16 +1,20 @@
 """Critics of image tasks: what a logit sees, published sizes, one signature, any size, fp32."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
 from ganforge import penalties
 from ganforge.losses import hinge, per_example
+from ganforge.networks.image.detail import GAIN, Detailed, fine
 from ganforge.networks.image.patch import Patch
 
 CRITICS = {
     "patch": lambda inputs: Patch(inputs, 8),
     "patch-scales": lambda inputs: Patch(inputs, 8, 2, scales=2, spectral=False),
+    "detailed": lambda inputs: Detailed(Patch(3 + inputs, 8, 2)),
 }
 
 
@@ -31,6 +35,21 @@ def test_any_size_is_scored_with_and_without_what_was_given(name, size):
         assert logits.ndim == 2 and len(logits) == 2
         assert per_example(logits).shape == (2,) and logits.isfinite().all()
         assert maps and all(len(m) == 2 and m.ndim == 4 for m in maps)
+
+
+def test_the_fine_structure_is_shown_beside_the_image():
+    x = torch.zeros(1, 1, 5, 5)
+    x[0, 0, 2, 2] = 9.0
+    assert fine(x)[0, 0, 2].tolist() == [0, -1, 8, -1, 0] and fine(x)[0, 0, 1].tolist() == [0, -1, -1, -1, 0]
+    torch.testing.assert_close(fine(torch.full((1, 2, 4, 3), 0.7)), torch.zeros(1, 2, 4, 3))  # up to the borders
+    seen = []
+
+    def critic(h, given):
+        seen.append((h, given))
+        return h, []
+
+    Detailed.forward(SimpleNamespace(critic=critic, gain=GAIN), x, "given")
+    assert torch.equal(seen[0][0], torch.cat([x, 5 * fine(x)], 1)) and seen[0][1] == "given"
 
 
 def test_what_was_given_comes_after_the_image():

@@ -137,12 +137,6 @@ def test_partners_of_another_scale_are_cut_at_the_same_place(tmp_path, scale):
     assert together(load(root, size=96)), "larger than the photographs are high: mirrored, and still together"
 
 
-def next_moves():
-    from ganforge.data.pieces import still
-
-    return still(1, 0.5)
-
-
 def test_what_is_over_of_a_larger_partner_is_left_out(tmp_path):
     root = tmp_path / "in"
     for k in range(4):
@@ -150,7 +144,7 @@ def test_what_is_over_of_a_larger_partner_is_left_out(tmp_path):
         write(root / "lr" / f"{k}.png", 255 - photo(k, 83, 66)[:64:4, :80:4])
     data = load(root, size=32)
     assert data.scale == 4 and data.album.photos[0].shape == (3, 64, 80) and together(data)
-    with pytest.raises(UsageError, match=r"size must be a multiple of 4, as the wanted .* got 30. Nearest: 32"):
+    with pytest.raises(UsageError, match=r"side of pieces must be a multiple of 4, as wanted .* got 30. Nearest: 32"):
         load(root, size=30)
     with pytest.raises(DataError, match="(?s)the larger ones: turn round.*--direction"):
         load(root, size=32, direction="BtoA")
@@ -196,14 +190,52 @@ def test_masks_tell_their_polarity_and_share(tmp_path, white):
         write(root / "masks" / f"{k}_mask.png", mask(white=white))
     data = load(root, size=32)
     word = "white" if white else "black"
-    assert data.hole == word and data.spec.given == (1, 32, 32)
+    assert data.hole == word and data.spec.given == (4, 32, 32) and data.brings == "masks"
     assert f"masks: 9 % hole, {word} = hole (the rarer colour)" in data.report["notes"]
+    (whole,) = data.wholes(1)
+    hole = torch.zeros(64, 80)
+    hole[8:20, 10:50] = 1
+    assert torch.equal(whole["given"][0, 3], hole) and cut_out_of(whole)
     shown = data.shown(2)
-    assert {*shown["given"].unique().tolist()} == {-1.0, 1.0} and shown["given"].shape[1] == 1
-    whole = data._pieces([0], next_moves(), 64)["given"][0, 0]
-    assert (whole[8:20] == 255).any() and not whole[:8].any() and not whole[20:].any()
+    assert all(one.any() and not one.all() for one in shown["given"][:, 3]) and cut_out_of(shown)
     with pytest.raises(UsageError, match="direction BtoA does not fit"):
         load(root, direction="BtoA")
+
+
+def cut_out_of(batch):
+    """Whether what is given is x but in the holes, which are 0 or 1."""
+    known, mask = batch["given"][:, :3], batch["given"][:, 3:]
+    return {*mask.unique().tolist()} <= {0.0, 1.0} and torch.equal(known * (1 - mask), batch["x"] * (1 - mask))
+
+
+def masked(root, count=6):
+    """Image k is photo(k), of its mask one pixel is missing, another one of each."""
+    for k in range(count):
+        write(root / "images" / f"{k}.png", photo(k))
+        one = np.zeros((64, 80), np.uint8)
+        one[5 * k, 3 * k] = 255
+        write(root / "masks" / f"{k}.png", one)
+    return root
+
+
+def test_masks_meet_images_at_random_and_something_is_always_missing(tmp_path):
+    data = Photos(path=str(masked(tmp_path / "in")), crop=32, hold_out=0.0).load(tmp_path / "cache")
+    batches = first(data, 6)
+    assert all(cut_out_of(batch) and (batch["given"][:, 3].flatten(1).sum(1) == 1).all() for batch in batches)
+    places = {tuple(at) for batch in batches for at in batch["given"][:, 3].nonzero()[:, 1:].tolist()}
+    assert len(places) > 12  # not only where they are in the masks
+    assert same(first(data, 6)[4:], first(data, 2, start=4))
+    two = [first(data, 3, rank=r, world=2) for r in (0, 1)]
+    assert same(first(data, 3), [{k: torch.cat([a[k], b[k]]) for k in a} for a, b in zip(*two, strict=True)])
+
+
+def test_masks_are_as_large_as_their_images(tmp_path):
+    root = tmp_path / "in"
+    for k in range(3):
+        write(root / "images" / f"{k}.png", photo(k))
+        write(root / "masks" / f"{k}.png", mask()[::2, ::2])
+    with pytest.raises(DataError, match="masks must be as large as their images; here images are 2 times as large"):
+        load(root, size=32)
 
 
 def test_several_masks_of_one_image_stay_with_it(tmp_path):
@@ -240,9 +272,19 @@ def test_images_without_a_partner_are_listed_and_strict_stops(tmp_path):
 
 
 def test_photographs_that_look_like_pairs_are_told(tmp_path):
-    root = pairs(tmp_path / "in", "lr", "hr")
+    root = pairs(tmp_path / "in")
     data = Photos(path=str(root), crop=32).load(tmp_path / "cache")
-    assert any("look like pairs: 6 pairs of the same name: A is lr, B is hr" in note for note in data.report["notes"])
+    assert any("look like pairs: 6 pairs of the same name: A is A, B is B" in note for note in data.report["notes"])
+    assert not data.brings and data.spec.given == ()
+
+
+@pytest.mark.parametrize("names", [("lr", "hr"), ("noisy", "clean"), ("DIV2K_train_LR_bicubic/X2", "DIV2K_train_HR"), ("low", "high")])
+def test_photographs_whose_folders_tell_which_are_damaged_are_pairs(tmp_path, names):
+    root = pairs(tmp_path / "in", *names, scale=2)
+    data = Photos(path=str(root), crop=32, flip="no").load(tmp_path / "cache")
+    assert data.brings == "pairs" and data.scale == 2 and data.spec.given == (3, 16, 16) and together(data) and not data.flip
+    whole = [*data.wholes(9)]
+    assert len(whole) == len(data.held_out) and whole[0]["x"].shape == (1, 3, 64, 80) and fits(whole[0]["x"], whole[0]["given"], 2)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +321,12 @@ def test_check_tells_the_layout(tmp_path, monkeypatch, capfd):
     assert "layout: 6 pairs of the same name: A is A, B is B · 1 without a partner" in check("in", "--size", "32")
     pairs(tmp_path / "large", "lr", "hr", scale=2)
     advice = check("large")[-1]
-    assert "to enlarge, learn from hr alone, --task super-resolution" in advice and "--recipe pix2pix --load-size 256" in advice
+    assert advice == "layout: learn to make B of A: gan train DATA --task super-resolution"
+    pairs(tmp_path / "letters", scale=2)
+    advice = check("letters")[-1]
+    assert "to enlarge, learn from B alone, --task super-resolution" in advice and "--recipe pix2pix --load-size 256" in advice
+    pairs(tmp_path / "blurred", "blur", "sharp")
+    assert check("blurred")[-1].endswith("--recipe pix2pix, or --task denoise or the like")
     pairs(tmp_path / "small", "target", "input", scale=2)
     assert "learn from input alone" in check("small", "--size", "32")[-1]
     for k in range(3):

@@ -18,9 +18,12 @@ from ganforge.core.run import Run
 from ganforge.core.train import train
 from ganforge.data.photos import Photos
 from ganforge.data.spec import DataSpec
+from ganforge.distances import charbonnier, ms_ssim
 from ganforge.methods import tasks
 from ganforge.methods.restoration import Restoration
+from ganforge.metrics.likeness import Later, Sight
 from ganforge.networks.image import restorers
+from ganforge.networks.image.detail import Detailed
 from ganforge.recipes import Restore
 from tests.contract.toys import Points
 
@@ -41,6 +44,7 @@ class Critic(nn.Module):
 
 def restoration(adversarial=0.4, degrade=lambda x: x * 0.5, lr=1e-2, **options):
     torch.manual_seed(1)
+    options = {"terms": {"pixels": (charbonnier, 1.0)}, **options}
     critic = Critic() if adversarial else None
     maker = partial(Adam, lr=1e-2)
     return Restoration(
@@ -108,6 +112,21 @@ def test_a_run_ships_the_average_of_the_end_of_the_first_phase(tmp_path):
     assert torch.equal(found[10]["average/faithful/weight"], ended) and not torch.equal(found[10]["average/generator/weight"], ended)
 
 
+def test_the_average_of_the_game_begins_with_it():
+    """Half-lives are of what the game has seen: at its first step the average is the network, and nothing of before it remains."""
+    method = restoration()
+    assert [method.since(at(f)) for f in (0.0, 0.69, 0.7, 1.0)] == pytest.approx([0, 0, 0.7, 0.7])
+    assert restoration(adversarial=0).since(at(1.0)) == 0
+    average = Average(method.exports, 0.05)
+    for step in range(40):
+        now, after = Progress(step, step * 10, 400), Progress(step + 1, (step + 1) * 10, 400)
+        with torch.no_grad():
+            method.generator.weight.fill_(float(now.fraction >= 0.7))
+        average.update(after, 10, method.resting(now), method.since(now))
+        got = average.networks["generator"].weight.mean().item()
+        assert got == pytest.approx(float(step >= 28), abs=2e-6), step
+
+
 def test_what_the_data_gives_is_taken_and_else_made_of_the_clean_image():
     method = restoration(degrade=lambda x: x[:, :1])
     assert torch.equal(method.given({"x": CLEAN}), CLEAN[:, :1])
@@ -115,14 +134,19 @@ def test_what_the_data_gives_is_taken_and_else_made_of_the_clean_image():
 
 
 def test_every_term_is_in_the_loss_with_its_weight():
-    method = restoration(structure_weight=2.0, feature_weight=3.0, adversarial_weight=0.5)
+    terms = {"pixels": (charbonnier, 1.0), "structure": (ms_ssim, 2.0), "nothing": (ms_ssim, 0.0)}
+    late = {"eyes": (lambda a, b: (a - b).square().flatten(1).mean(1), 4.0)}
+    method = restoration(terms=terms, late_terms=late, feature_weight=3.0, adversarial_weight=0.5)
     first = next(method.step({"x": CLEAN}, at(0.0)))
     assert first.loss.item() == pytest.approx((first.log["distance/pixels"] + 2 * first.log["distance/structure"]).item())
+    assert [*first.log] == ["distance/pixels", "distance/structure"]
     _, both = method.step({"x": CLEAN}, at(0.9))
     made = method.generator(CLEAN * 0.5)
     fool = losses.relativistic.g(method.discriminator(made)[0], method.discriminator(CLEAN)[0]).mean()
-    terms = both.log["distance/pixels"] + 2 * both.log["distance/structure"] + 3 * both.log["distance/features"] + 0.5 * fool
-    assert both.loss.item() == pytest.approx(terms.item(), rel=1e-5)
+    assert both.log["distance/eyes"].item() == pytest.approx((made - CLEAN).square().mean().item())
+    weights = {"pixels": 1, "structure": 2, "eyes": 4, "features": 3}
+    total = sum(weight * both.log[f"distance/{name}"] for name, weight in weights.items()) + 0.5 * fool
+    assert both.loss.item() == pytest.approx(total.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("adversarial", [0.0, 0.02, 0.4])
@@ -218,6 +242,64 @@ def test_damage_of_another_task_is_refused_and_what_fits_is_named(task, damage, 
     for name in fits.rstrip(".").split(", "):
         Restore(data=Photos(path="x"), task=TASKS[task], damage=name)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_critic_of_the_recipe_is_shown_the_fine_structure():
+    method = Restore(data=Photos(path="x"), width=8, blocks=1, d_width=8).method(DataSpec((3, 32, 32)))
+    assert isinstance(method.discriminator, Detailed) and method.d_schedule(at(0.5))["lr"] == method.lr
+    assert method.discriminator(torch.zeros(1, 3, 32, 32))[0].ndim == 2
+
+
+def test_the_eyes_of_a_loss_are_opened_when_they_are_needed(monkeypatch):
+    asked = []
+    monkeypatch.setattr("ganforge.metrics.likeness.sight", lambda *a: asked.append(a) or Sight("far", charbonnier))
+    method = Restore(data=Photos(path="x"), perceptual_weight=2.0, width=8, blocks=1, d_width=8).method(DataSpec((3, 32, 32)))
+    assert not asked and set(method.terms) == {"pixels"} and set(method.late_terms) == {"pixels", "perceptual"}
+    for fraction in (0.1, 0.99, 0.99):
+        *_, last = method.step({"x": torch.zeros(1, 3, 32, 32)}, at(fraction))
+        assert len(asked) == (fraction > 0.9) == ("distance/perceptual" in last.log)
+    assert asked[0][0] == "efficientnet-lite0"
+
+
+def test_distances_to_the_eye_have_slopes():
+    a = torch.rand(2, 3, 32, 32, requires_grad=True)
+    far = Later("random", "cpu")(a, torch.zeros(2, 3, 32, 32))
+    (slope,) = torch.autograd.grad(far.sum(), a)
+    assert far.shape == (2,) and slope.isfinite().all() and slope.abs().sum() > 0
+
+
+PAIRS, LARGER, MASKS = (
+    DataSpec((3, 32, 32), given=(3, 32, 32)),
+    DataSpec((3, 32, 32), given=(3, 8, 8)),
+    DataSpec((3, 32, 32), given=(4, 32, 32)),
+)
+
+
+def test_pairs_tell_the_scale_and_what_they_are_for():
+    enlarge, mend = Restore(data=Photos(path="x"), width=8, blocks=1), Restore(data=Photos(path="x"), task=tasks.deblur, width=8, blocks=1)
+    assert enlarge.method(LARGER).generator.scale == 4 and mend.method(PAIRS).generator.scale == 1
+    assert dataclasses.replace(enlarge, task=tasks.inpaint).method(MASKS).generator.scale == 1
+    with pytest.raises(UsageError, match="4 times as large as the given ones; got --scale 2"):
+        dataclasses.replace(enlarge, scale=2).method(LARGER)
+    with pytest.raises(UsageError, match="1 times as large .* they have to be larger"):
+        enlarge.method(PAIRS)
+    with pytest.raises(UsageError, match="4 times as large .* --task super-resolution is for these"):
+        mend.method(LARGER)
+
+
+@pytest.mark.parametrize(
+    ("task", "brings", "options", "says"),
+    [
+        ("denoise", "masks", [], "photos holds images with masks of what is missing, which teach --task inpaint. .* alone"),
+        ("inpaint", "pairs", [], "photos holds pairs of damaged and good images, which teach other tasks"),
+        ("colourise", "masks", [], "photos holds images with masks"),
+        ("denoise", "pairs", ["sigma"], "photos brings what is given, so nothing is damaged: leave out --sigma"),
+    ],
+)
+def test_data_that_a_task_does_not_take_is_refused(task, brings, options, says):
+    TASKS[task].check_data("photos", "", options)
+    with pytest.raises(UsageError, match=says):
+        TASKS[task].check_data("photos", brings, options)
 
 
 def test_structure_needs_a_window():

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -24,6 +25,8 @@ from ganforge.recipes import CUT, Restore
 from ganforge.runs import likeness, pictures, translation
 from ganforge.runs.folder import Folder
 from ganforge.runs.heritage import Parent
+from ganforge.runs.judge import due
+from ganforge.tasks.apply.applier import Applier, Made
 from ganforge.tasks.blend import blend
 from tests.contract.toys import data_for
 
@@ -169,10 +172,15 @@ def test_inputs_are_the_same_every_time_and_move_no_random_numbers(photos):
     assert not torch.equal(*first) and torch.equal(first[1], data.shown(4)["x"])
 
 
+def plays(*ways, begins=0.0, resting=()):
+    """What a judge asks of a method."""
+    return SimpleNamespace(ways=ways, since=lambda now: begins if now.fraction >= begins else 0.0, resting=lambda now: resting)
+
+
 def judge(tmp_path, looks, rivals):
     """A judge that finds `looks`, one after the other; those from `rivals` on with a discriminator at work. Returns which it kept."""
     found, kept = iter(looks), []
-    one = likeness.Likeness(Folder(tmp_path), "auto", len(looks), SimpleNamespace(ways=("generator", "faithful")), None, "cpu")
+    one = likeness.Likeness(Folder(tmp_path), "auto", len(looks), plays("generator", "faithful"), None, "cpu")
     one.opened = SimpleNamespace(ways=("generator",), numbers=lambda network: next(found))
     average = SimpleNamespace(networks={"generator": None})
     for i in range(len(looks)):
@@ -193,7 +201,7 @@ class Judged(likeness.Likeness):
     """One whose numbers are told, and whose best/ is a config.json alone."""
 
     def __init__(self, folder, ways=("generator", "faithful")):
-        super().__init__(Folder(folder), "auto", 1, SimpleNamespace(ways=ways), None, "cpu")
+        super().__init__(Folder(folder), "auto", 1, plays(*ways), None, "cpu")
         self.opened = SimpleNamespace(ways=ways, numbers=lambda network: network)
 
     def told(self, rivals=True, **numbers):
@@ -264,6 +272,34 @@ def test_one_image_that_is_met_exactly_counts_100_decibels():
     assert one.numbers(black)["PSNR"] == pytest.approx((100 + 20) / 2)
 
 
+@pytest.mark.parametrize(("often", "begins", "steps"), [(4, 0.5, [5, 10, 15, 20]), (8, 0.8, [4, 8, 12, 16, 17, 18, 19, 20])])
+def test_half_of_the_looks_fall_into_the_game(often, begins, steps):
+    moments = [Progress(step, 4 * step, 80) for step in range(1, 21)]
+    assert [now.step for now in moments if likeness.falls_due(now, often, begins)] == steps
+    assert [now.step for now in moments if likeness.falls_due(now, often, 0.0)] == [now.step for now in moments if due(now, often)]
+
+
+def test_a_network_that_rests_is_looked_at_once(tmp_path):
+    asked = []
+    one = likeness.Likeness(Folder(tmp_path), "auto", 4, plays("generator", "faithful", resting=("faithful",)), None, "cpu")
+    one.opened = SimpleNamespace(ways=("generator", "faithful"), numbers=lambda network: asked.append(network) or seen(20, 0.5))
+    average = SimpleNamespace(networks={"generator": "g", "faithful": "f"})
+    for i in range(4):
+        one.look(Tick(Progress(i + 1, i + 1, 4), {"g/loss": 1.0}, 0.0, average))
+        assert one.readings["PSNR/faithful"] == 20
+    assert asked == ["g", "f", "g", "g", "g"]
+
+
+def test_what_the_generator_is_before_the_game_is_not_of_the_game(tmp_path):
+    """A reading over the moment at which the discriminator began has losses of both."""
+    one = likeness.Likeness(Folder(tmp_path), "auto", 4, plays("generator", begins=0.8), None, "cpu")
+    one.opened = SimpleNamespace(ways=("generator",), numbers=lambda network: seen(20, 0.5))
+    tick = Tick(Progress(1, 80, 80), {"g/loss": 1.0, "d/loss": 1.0}, 0.0, SimpleNamespace(networks={"generator": None}))
+    assert [*one.look(tick)][0] == "perceptual-random"
+    one.often = 80
+    assert [*one.look(tick._replace(now=Progress(40, 40, 80)))][0] == "PSNR"
+
+
 def test_before_the_game_the_highest_psnr_is_best(tmp_path):
     assert judge(tmp_path, [seen(20, 1), seen(19, 0.5), seen(21, 2), seen(20.9, 0)], rivals=9) == [0, 2]
 
@@ -332,9 +368,10 @@ def test_evaluate_puts_the_best_classical_method_beside_the_model(run, capsys):
     assert code == 0, err
     head = out.splitlines()[0].split()
     assert head[:3] == ["value", "±", "faithful"] and head[3] in ("bicubic", "lanczos", "nearest") and head[4] == "better"
-    assert "PSNR" in out and "3 examples of 8 bits" in out and "split held-out" in out
+    assert "PSNR" in out and "3 whole images of 8 bits" in out and "size 48x48" in out and "split held-out" in out
     kept = json.loads((run.folder / "evaluations" / "001.json").read_text())
-    assert len(kept["per_example"]) == 3
+    assert len(kept["per_example"]) == 3 and f"PSNR {head[3]}" in kept["per_example"][0]
+    assert sum(row[f"PSNR {head[3]}"] for row in kept["per_example"]) / 3 == pytest.approx(kept["beside"][head[3]]["PSNR"])
     assert sum(row["PSNR"] for row in kept["per_example"]) / 3 == pytest.approx(kept["values"]["PSNR"])
     assert "001.json" in (run.folder / "report.html").read_text()
 
@@ -370,8 +407,7 @@ def test_a_blend_is_evaluated_as_what_it_was_made_of(run, photos, capsys, tmp_pa
 
 
 def test_what_is_met_exactly_counts_100_decibels_and_other_damage_has_no_classical_method(run, photos, capsys, tmp_path, monkeypatch):
-    plain = pictures.translated
-    monkeypatch.setattr(pictures, "translated", lambda network, given: torch.zeros_like(plain(network, given)))
+    monkeypatch.setattr(Applier, "run", lambda applier, picture: Made(np.zeros((32, 32, 3), np.float32), 1, ()))
     monkeypatch.setattr(translation, "_data", lambda model, path, data, code: (Flat(), []))
     done = ganforge.evaluate(run.folder, str(photos), samples=2, out=tmp_path)
     assert done.values["PSNR"] == 100 and done.beside["faithful"]["PSNR"] == 100
@@ -388,5 +424,80 @@ class Flat:
 
     held_out, fingerprint = None, "0" * 32
 
-    def shown(self, count):
-        return {"x": torch.zeros(2, 3, 32, 32)}
+    def __len__(self):
+        return 2
+
+    def wholes(self, count):
+        return ({"x": torch.zeros(1, 3, 32, 32)} for _ in range(2))
+
+
+def write(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def soft(seed, high=48, wide=48):
+    pixels = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(pixels).resize((wide, high), Image.Resampling.BICUBIC))
+
+
+def test_photographs_are_judged_whole_in_tiles_each_at_its_own_size(run, capsys, tmp_path, monkeypatch):
+    """The same as if the network were given the whole at once; what a side has too much for the scale is left out."""
+    for k, (high, wide) in enumerate([(70, 131), (64, 48), (12, 12)]):
+        write(tmp_path / "photos" / f"{k}.png", soft(k, high, wide))
+    tiles = []
+    plain = Applier.run
+    monkeypatch.setattr(Applier, "run", lambda applier, picture: tiles.append(plain(applier, picture, tile=32)) or tiles[-1])
+    done = ganforge.evaluate(run.folder, str(tmp_path / "photos"), metrics=["psnr"], out=tmp_path / "out")
+    assert done.settings["size"] == "48x64 to 130x70" and done.settings["judged"] == "2 whole images of 8 bits"
+    assert [made.tiles for made in tiles] == [6, 6, 1, 1] and {"PSNR", "faithful"} <= {*done.values, *done.beside}
+    monkeypatch.setattr(Applier, "run", lambda applier, picture: plain(applier, picture, tile=0))
+    again = ganforge.evaluate(run.folder, str(tmp_path / "photos"), metrics=["psnr"], out=tmp_path / "out")
+    assert again.values["PSNR"] == pytest.approx(done.values["PSNR"], abs=0.02)
+
+
+def test_pairs_of_small_and_large_images_are_learnt_from_as_they_are(tmp_path, capsys):
+    for k in range(6):
+        large = soft(k, 64, 80)
+        write(tmp_path / "data" / "hr" / f"{k}.png", large)
+        write(tmp_path / "data" / "lr" / f"{k}.png", 255 - large[::4, ::4])  # which no damage of ours would do
+    options = {**TINY, "examples": 8, "evaluate": "none", "out": str(tmp_path / "run")}
+    done = ganforge.train(str(tmp_path / "data"), task="super-resolution", **options)
+    model = ganforge.load(done.folder)
+    assert model.networks["generator"].scale == 4 and model.spec.given == (3, 8, 8)
+    assert model.apply(Image.new("RGB", (9, 7))).size == (36, 28)
+    recipe = Restore(data=Photos(path=str(tmp_path / "data"), crop=32))
+    data = recipe.dataset()
+    given, x = pictures.inputs(recipe.method(data.spec), data, 2)
+    torch.testing.assert_close(given, -x[:, :, ::4, ::4], atol=1e-5, rtol=0)
+    found = ganforge.evaluate(done.folder, metrics=["psnr"])
+    assert {"bicubic", "lanczos", "nearest"} & {*found.beside} and found.settings["size"] == "80x64"
+    with pytest.raises(GanforgeError, match="4 times as large as the given ones: --task super-resolution is for these"):
+        ganforge.train(str(tmp_path / "data"), task="denoise", **{**options, "out": str(tmp_path / "other")})
+
+
+def test_noisy_and_clean_images_teach_any_task_that_keeps_the_size(tmp_path):
+    for k in range(5):
+        clean = soft(k)
+        write(tmp_path / "data" / "clean" / f"{k}.png", clean)
+        write(tmp_path / "data" / "noisy" / f"{k}.png", clean // 2)
+    recipe = Restore(data=Photos(path=str(tmp_path / "data"), crop=32), task=tasks.deblur)
+    data = recipe.dataset()
+    batch = next(data.batches(2, seed=0))
+    assert (batch["given"] <= batch["x"] + 1e-5).all() and torch.equal(recipe.method(data.spec).given(batch), batch["given"])
+    with pytest.raises(UsageError, match="leave out --quality"):
+        Restore(data=Photos(path=str(tmp_path / "data"), crop=32), task=tasks.dejpeg, quality=30).dataset()
+
+
+def test_holes_of_the_users_own_shapes_are_learnt_to_be_filled(tmp_path, capsys):
+    for k in range(6):
+        mask = np.zeros((48, 48), np.uint8)
+        mask[4 * k : 4 * k + 6, 10:30] = 255
+        write(tmp_path / "data" / "images" / f"{k}.png", soft(k))
+        write(tmp_path / "data" / "masks" / f"{k}.png", mask)
+    done = ganforge.train(str(tmp_path / "data"), task="inpaint", out=str(tmp_path / "run"), **{**TINY, "examples": 16})
+    assert "PSNR/generator" in done.history()[-1] and ganforge.load(done.folder).spec.given == (4, 32, 32)
+    found = ganforge.evaluate(done.folder, metrics=["psnr"])
+    assert len(found.beside) == 2 and found.settings["judged"].endswith("whole images of 8 bits")
+    code, _, err = gan(capsys, "train", tmp_path / "data", "--task", "denoise")
+    assert code == 2 and "holds images with masks of what is missing, which teach --task inpaint" in err

@@ -35,9 +35,13 @@ class Average:
                     self._counts[key].append((mean, value))
 
     @torch.no_grad()
-    def update(self, now: Progress, examples: int, resting: Collection[str] = ()) -> None:
-        """Move the averages towards the networks as they stand after `examples` more examples; those of `resting` stay."""
-        decay = 0.5 ** (examples / (self.half_life * now.seen)) if now.seen and self.half_life else 0.0
+    def update(self, now: Progress, examples: int, resting: Collection[str] = (), since: float = 0.0) -> None:
+        """Move the averages towards the networks as they stand after `examples` more examples; those of `resting` stay.
+
+        since: fraction of the budget at which they began anew. What was seen before it does not lengthen the half-life.
+        """
+        seen = now.seen - since * now.total
+        decay = 0.5 ** (examples / (self.half_life * seen)) if seen > 0 and self.half_life else 0.0
         for key in (key for key in self.networks if key not in resting):
             torch._foreach_lerp_(*self._means[key], 1 - decay)
             for mean, value in self._counts[key]:

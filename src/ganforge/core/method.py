@@ -91,6 +91,11 @@ class Method(nn.Module, ABC):
         """Exports that a step at this moment leaves alone for good: their averages stay, too, and do not go on towards the last weights."""
         return ()
 
+    def since(self, now: Progress) -> float:
+        """Fraction of the budget at which the averages of a step at this moment began: later than 0 where a phase is not to be mixed with
+        what was before it."""
+        return 0.0
+
     @property
     @abstractmethod
     def exports(self) -> Mapping[str, nn.Module]:

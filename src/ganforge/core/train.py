@@ -92,9 +92,9 @@ def train(
     while now.seen < now.total:
         seed_step(seed, rank, step)
         numbers = iterate(method, micro_batches(next(batches), accumulate), now, autocast=DTYPES[run.precision], caution=restart.caution)
-        step, resting = step + 1, method.resting(now)
+        step, resting, since = step + 1, method.resting(now), method.since(now)
         now = Progress(step, step * run.batch, run.examples)
-        average.update(now, run.batch, resting)
+        average.update(now, run.batch, resting, since)
         meter.add(numbers)
         finite.note(step, numbers)
 

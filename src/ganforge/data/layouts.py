@@ -25,10 +25,7 @@ EXPECTED = """Expected one of:
   A/ and B/ with the same file names, each with train/ (and test/) inside, or trainA/ and trainB/, or train_A/ and train_B/
   lr/ and hr/, lq/ and gt/, input/ and target/, train_label/ and train_img/
   images that hold both side by side, twice as wide as high"""
-HOLES = (
-    "to fill holes, learn from the folder of photographs alone, --task inpaint, which makes holes of its own. "
-    "Maps that pictures are to be made of belong into label/, beside image/."
-)
+HOLES = "learn to fill such holes: gan train DATA --task inpaint. Maps that pictures are made of belong into label/, beside image/."
 TWO_SETS = "two folders of any names, or trainA/ and trainB/ (and testA/, testB/)."
 
 
@@ -37,23 +34,27 @@ class Kind(NamedTuple):
 
     a: frozenset[str]
     b: frozenset[str]
-    masks: bool = False
-    """Whether A says what is missing of B; several masks may belong to one image."""
+    form: str = "folders"
+    """"masks" where A says what is missing of B, and several may belong to one image; "damaged" where A is B in a worse state."""
+
+    @property
+    def masks(self) -> bool:
+        return self.form == "masks"
 
 
-def _kind(a: str, b: str, masks: bool = False) -> Kind:
-    return Kind(frozenset(a.split()), frozenset(b.split()), masks)
+def _kind(a: str, b: str, form: str = "folders") -> Kind:
+    return Kind(frozenset(a.split()), frozenset(b.split()), form)
 
 
-PHOTOS = "img imgs image images photo photos"
+WORSE, PHOTOS = "damaged", "img imgs image images photo photos"
 LETTERS = _kind("a", "b")
-MASKS = _kind("mask masks", PHOTOS, masks=True)
+MASKS = _kind("mask masks", PHOTOS, "masks")
 KINDS = (
     LETTERS,
     _kind("label labels", PHOTOS),
     MASKS,
-    _kind("lr lq low", "hr hq gt high"),
-    _kind("input inputs source blur blurred blurry noisy degraded rainy hazy before", "target targets gt sharp clean clear after"),
+    _kind("lr lq low", "hr hq gt high", WORSE),
+    _kind("input inputs source blur blurred blurry noisy degraded rainy hazy before", "target targets gt sharp clean clear after", WORSE),
 )
 SIDE_WORDS = frozenset().union(*(kind.a | kind.b for kind in KINDS), {"fake", "real"})
 
@@ -72,7 +73,7 @@ class Pairs:
     """Images that belong together, by their positions in the source."""
 
     form: str
-    """"folders", "masks" or "halves" (both are one image, side by side)."""
+    """"folders", "damaged", "masks" (see `Kind`) or "halves" (both are one image, side by side)."""
     a: str
     b: str
     """What the sides are called."""
@@ -173,8 +174,10 @@ def _advice(files: Files, pairs: Pairs) -> str:
         return HOLES
     sizes = [(one, other) for a, b in few(pairs.train) if (one := size(files, a)) and (other := size(files, b))]
     if 2 * sum(a == b for a, b in sizes) >= len(sizes):
-        return "learn to make B of A: gan train DATA --recipe pix2pix"
+        return "learn to make B of A: gan train DATA --recipe pix2pix" + ", or --task denoise or the like" * (pairs.form == "damaged")
     larger = pairs.b if sum(a < b for a, b in sizes) >= sum(a > b for a, b in sizes) else pairs.a
+    if pairs.form == "damaged" and larger == pairs.b:
+        return "learn to make B of A: gan train DATA --task super-resolution"
     return (
         f"B is not as large as A: to enlarge, learn from {larger} alone, --task super-resolution, which makes its own small images; "
         "to turn A into B, bring all to one size: gan train DATA --recipe pix2pix --load-size 256"
@@ -236,7 +239,7 @@ def _paired(a: Sequence[Place], b: Sequence[Place], kind: Kind, called: Callable
     names = called(train_a or a), called(train_b or b)
     sides = ((train_a, names[1]), (test_a, names[1]), (train_b, names[0]), (test_b, names[0]))
     alone = [(p.at, missing) for side, missing in sides for p in side if p.at not in used]
-    return Pairs("masks" if kind.masks else "folders", *names, train, test, part if test else "", alone)
+    return Pairs(kind.form, *names, train, test, part if test else "", alone)
 
 
 def _matched(a: Sequence[Place], b: Sequence[Place], kind: Kind) -> list[tuple[int, int]]:

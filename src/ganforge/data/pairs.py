@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,9 @@ from ganforge.data import layouts
 from ganforge.data.alike import joined
 from ganforge.data.decode import Look
 from ganforge.data.hold import some
+from ganforge.data.partners import MaskedSet, PairSet
 from ganforge.data.photos import PhotoOptions, check_choice, check_side, opened, reported
-from ganforge.data.pieces import Moves, PhotoSet, corner, cut_at, moved
 from ganforge.data.source import Files, Skip, cache_folder, plain
-from ganforge.data.spec import DataSpec
 from ganforge.data.whole import Album, Decoded, whole
 
 if TYPE_CHECKING:
@@ -72,45 +71,6 @@ def check_sizes(size: int, load_size: int) -> None:
         )
 
 
-@dataclass(eq=False, kw_only=True)
-class PairSet(PhotoSet):
-    """Pairs; `album` holds the wanted images."""
-
-    given: Album
-    """What each is made of, in the same order."""
-    scale: int = 1
-    """How much larger a wanted image is than the given one."""
-    hole: str = ""
-    """white or black where the given images are masks: the colour of what is missing."""
-
-    @property
-    def spec(self) -> DataSpec:
-        """What a network may know of x and of what is given; a mask has one channel."""
-        return replace(super().spec, given=(1 if self.hole else 3, self.side // self.scale, self.side // self.scale))
-
-    def _pieces(self, rows: Sequence[int], moves: Moves, side: int) -> dict[str, NDArray[np.uint8]]:
-        """Pieces of both at the same place, moved alike. Of masks, 255 is what is missing."""
-        small, both = side // self.scale, []
-        for i, row in enumerate(rows):
-            given, wanted = self.given.photos[row], self.album.photos[row]
-            down, right = corner(given.shape, small, moves.places[i])
-            at = (down * self.scale, right * self.scale)
-            both.append((moved(cut_at(wanted, side, at), moves, i), moved(cut_at(given, small, (down, right)), moves, i)))
-        x, pieces = (np.stack(part) for part in zip(*both, strict=True))
-        return {"x": x, "given": _holes(pieces, self.hole) if self.hole else pieces}
-
-    def _facts(self) -> tuple[Any, ...]:
-        return *super()._facts(), self.scale, self.hole
-
-    def _prints(self) -> Iterator[bytes]:
-        yield from (*self.album.prints, *self.given.prints)
-
-
-def _holes(masks: NDArray[np.uint8], hole: str) -> NDArray[np.uint8]:
-    """Masks (n, 3, h, w), in which what is lighter than mid-grey counts as white -> (n, 1, h, w), 255 where something is missing."""
-    return np.where((masks.max(1, keepdims=True) >= 128) == (hole == "white"), np.uint8(255), np.uint8(0))
-
-
 def _none(path: str, files: Files, layout: layouts.Pairs | None) -> str:
     """Why there are no pairs, and what there is."""
     if layout and layout.alone:
@@ -138,22 +98,24 @@ def _made(options: Pairs, files: Files, layout: layouts.Pairs, used: Sequence[in
     left, right = left.only([a for a, _ in pairs]), right.only([b for _, b in pairs])
     given, wanted = (left, right) if options.direction == "AtoB" else (right, left)
     scale, fitting, more = _fitting(options, given, wanted, [*made.skipped, *skips])
+    if masks and scale > 1:
+        raise DataError(f"{options.path}: masks must be as large as their images; here images are {scale} times as large.")
     skips += more
     own = np.array([pairs[k] in tests for k in fitting], bool)
     given, wanted = given.only(fitting), _trimmed(wanted.only(fitting), given.only(fitting), scale)
     out = own if own.any() else some(wanted.marks, _groups(options, given, wanted, masks), options.hold_out)
-    notes, hole = [layout.sentence(), *_unused(files, layout, used)], ""
+    notes = [layout.sentence(), *_unused(files, layout, used)]
+    way: dict[str, Any] = {"side": options.size, "flip": options.flip == "yes", "turn": options.turn, "scale": scale}
     if masks:
-        hole, told = _polarity(given)
+        way["hole"], told = _polarity(given)
         notes.append(told)
     count, held = int((~out).sum()), int(out.sum())
     looked = wanted.only([*{name: k for k, name in enumerate(wanted.names)}.values()])  # one image may have several masks
     report = reported(options, files, made, skips, looked, (count, held), notes, options.size, "images with masks" if masks else "pairs")
     if scale > 1:
         report["form"][0] += f" · the given image is {scale} times smaller"
-    way: dict[str, Any] = {"side": options.size, "flip": options.flip == "yes", "turn": options.turn, "scale": scale, "hole": hole}
     parts = [
-        PairSet(album=wanted.only(rows), given=given.only(rows), **way)
+        (MaskedSet if masks else PairSet)(album=wanted.only(rows), given=given.only(rows), **way)
         for rows in (np.flatnonzero(~out).tolist(), np.flatnonzero(out).tolist())
     ]
     parts[0].report, parts[0].held_out = report, parts[1] if held else None
@@ -200,7 +162,8 @@ def _fitting(options: Pairs, given: Album, wanted: Album, lost: Sequence[Skip]) 
     if scale and options.size % scale:
         near = max(1, round(options.size / scale)) * scale
         raise UsageError(
-            f"size must be a multiple of {scale}, as the wanted images are {scale} times larger; got {options.size}. Nearest: {near}."
+            f"the side of pieces must be a multiple of {scale}, as wanted images are {scale} times larger; "
+            f"got {options.size}. Nearest: {near}."
         )
     rows, skips = [], []
     for k, found in enumerate(scales):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,11 @@ class PhotoOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Photos(PhotoOptions):
-    """Photographs of any size to learn restoration from: pieces are cut out of them at random, at full resolution."""
+    """Photographs of any size to learn restoration from: pieces are cut out of them at random, at full resolution.
+
+    Folders whose names say which images are damaged and which are good (lr and hr, noisy and clean, ...) are learnt from as pairs, and
+    images with masks of what is missing as such; everything else is taken for good photographs.
+    """
 
     crop: int = 64
     """Side of the pieces in pixels, from 8 to 1024. Photographs of less than half of it are skipped; what smaller ones lack is mirrored."""
@@ -62,18 +66,23 @@ class Photos(PhotoOptions):
     def load(self, cache: Path | None = None) -> PhotoSet:
         """Decode everything into a set of photographs; what does not fit into memory is kept in `cache` (or $GANFORGE_CACHE).
 
-        Raises UsageError for a path that is not there, DataError for data that cannot be used, StorageError for a full disk.
+        Pairs and images with masks become a PairSet and a MaskedSet. Raises UsageError for a path that is not there, DataError for data
+        that cannot be used, StorageError for a full disk.
         """
         from ganforge.data import layouts
         from ganforge.data.decode import Look
         from ganforge.data.hold import some
         from ganforge.data.layout import arrange
+        from ganforge.data.pairs import Pairs
         from ganforge.data.pieces import PhotoSet
         from ganforge.data.source import cache_folder
         from ganforge.data.whole import whole
 
         with opened(self.path) as files:
             pairs = layouts.pairs_in(files)
+            if pairs and pairs.likely and pairs.form in ("damaged", "masks"):
+                same = {field.name: getattr(self, field.name) for field in fields(PhotoOptions)}
+                return Pairs(size=self.crop, **same).load(cache)
             every = [*files.skipped]
             parts = arrange(files, "none")
             position = {name: i for i, name in enumerate(files.names)}

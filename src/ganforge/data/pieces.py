@@ -51,6 +51,8 @@ class PhotoSet:
     """As of an ImageSet."""
     held_out: PhotoSet | None = None
     """Photographs that are never trained on, of the same kind."""
+    brings: ClassVar[str] = ""
+    """What there is beside the wanted images: "pairs" (the damaged ones), "masks" (what is missing of them), "" for nothing."""
     labels: ClassVar[None] = None
     names: ClassVar[tuple[str, ...]] = ()
 
@@ -95,17 +97,25 @@ class PhotoSet:
         """
         return (self.held_out or self)._shown(count)
 
+    def wholes(self, count: int) -> Iterator[dict[str, Tensor]]:
+        """Up to `count` whole examples, one at a time, n = 1, else as batches have them, on the CPU; held-out ones if there are any."""
+        part = self.held_out or self
+        return (part._whole(row) for row in range(min(count, len(part))))
+
     def _stream(self, size: int, seed: int, start: int, mine: slice, device: torch.device, of: str = "x") -> Iterator[dict[str, Tensor]]:
         order, step = Order(len(self), seed, f"photographs of {of}"), start
         while True:
             rows = order.positions(step * size + mine.start, mine.stop - mine.start).tolist()
             moves = drawn(size, seed, step, self.flip, self.turn, of).part(mine)
-            yield _as_batch(self._pieces(rows, moves, self.side), device)
+            yield as_batch(self._pieces(rows, moves, self.side), device)
             step += 1
 
     def _pieces(self, rows: Sequence[int], moves: Moves, side: int) -> dict[str, NDArray[np.uint8]]:
         """One piece of `side` pixels of the photograph of each row."""
         return {"x": np.stack([moved(cut(self.album.photos[row], side, moves.places[i]), moves, i) for i, row in enumerate(rows)])}
+
+    def _whole(self, row: int) -> dict[str, Tensor]:
+        return as_batch({"x": np.array(self.album.photos[row])[None]}, torch.device("cpu"))
 
     def _facts(self) -> tuple[Any, ...]:
         """What changes batches beside the pixels."""
@@ -134,7 +144,7 @@ class PhotoSet:
                 break
         rows, count = rows[:count], len(rows[:count])
         moves = still(count)._replace(places=np.array(places[:count]))
-        return _as_batch(self._pieces(rows, moves, side), torch.device("cpu"))
+        return as_batch(self._pieces(rows, moves, side), torch.device("cpu"))
 
 
 def drawn(size: int, seed: int, step: int, flip: bool, turn: bool, of: str) -> Moves:
@@ -176,5 +186,6 @@ def moved(piece: NDArray[np.uint8], moves: Moves, row: int) -> NDArray[np.uint8]
     return piece[:, :, ::-1] if moves.flips[row] else piece
 
 
-def _as_batch(pieces: Mapping[str, NDArray[np.uint8]], device: torch.device) -> dict[str, Tensor]:
+def as_batch(pieces: Mapping[str, NDArray[np.uint8]], device: torch.device) -> dict[str, Tensor]:
+    """Pixels 0 to 255 -> [-1, 1], float32, on the device."""
     return {key: sent(torch.from_numpy(values), device).float().div_(127.5).sub_(1) for key, values in pieces.items()}

@@ -1,7 +1,8 @@
 """Restoration: learn what is likely first and what is lifelike last (SRGAN, arXiv:1609.04802, sec. 3.3; ESRGAN, arXiv:1809.00219).
 
 One network, three phases, each a share of the budget. The discriminator begins against a generator that is good already, and learns
-alone until it can tell something (DeOldify calls it NoGAN).
+alone until it can tell something (DeOldify calls it NoGAN). What is averaged in the game is averaged over the game alone: weights of
+before it would blur it away.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ import torch
 from torch import Tensor, nn
 
 from ..core.method import Batch, Method, Player, Progress, Update
-from ..distances import charbonnier, feature_matching, ms_ssim
+from ..distances import feature_matching
 from ..losses import Pair
 from .two_player import verdict
 
 Degrade = Callable[[Tensor], Tensor]
 """Clean images (n, 3, h, w) in [-1, 1] -> what the generator is given of them, (n, c, h', w')."""
+Terms = Mapping[str, tuple[Callable[[Tensor, Tensor], Tensor], float]]
+"""Name -> a distance of made to wanted images, (n, 3, h, w), same -> (n,), and its weight; those of weight 0 are left out."""
 ALONE = 0.25
 """Share of the adversarial phases in which the discriminator learns alone."""
 CALM = 0.1
 """Learning rate of the adversarial phase, as a fraction of that at the start."""
-RIVAL = 0.2
+RIVAL = 1.0
 """Learning rate of the discriminator, likewise."""
 END = 0.01
 """Learning rate at the end of the fidelity phase, likewise."""
@@ -37,8 +40,8 @@ class Restoration(Method):
 
     generator(given) -> (n, 3, h, w); discriminator(x) -> (logits (n, k), [maps]), None where adversarial is 0. Phases, by the fraction of
     the budget: fidelity until 1 - adversarial, with a learning rate falling by a half cosine; the discriminator alone; both, at a tenth
-    of the rate. pixel_weight, structure_weight: of Charbonnier and 1 - MS-SSIM, in both phases of the generator; feature_weight: of the
-    difference of the discriminator's maps (pix2pixHD, arXiv:1711.11585, eq. 4); adversarial_weight: of `loss`.
+    of the rate. terms: of the generator's loss, in both its phases; late_terms: more of them, in the game alone; feature_weight: of the
+    difference of the discriminator's maps (pix2pixHD, arXiv:1711.11585, eq. 4); adversarial_weight: of `loss`. The last two in the game.
     Exports beside the generator the "faithful" one, as it was at the end of the first phase, its average too; a run without a game has
     only the one.
     """
@@ -56,15 +59,16 @@ class Restoration(Method):
         loss: Pair,
         optimizer: Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer],
         lr: float,
+        terms: Terms,
+        late_terms: Terms | None = None,
         adversarial: float = 0.2,
-        pixel_weight: float = 1.0,
-        structure_weight: float = 0.0,
         feature_weight: float = 1.0,
         adversarial_weight: float = 0.01,
     ) -> None:
         super().__init__()
         self.generator, self.discriminator, self.degrade, self.loss, self.lr = generator, discriminator, degrade, loss, lr
-        self.pixel_weight, self.structure_weight = pixel_weight, structure_weight
+        self.terms = {name: term for name, term in terms.items() if term[1]}
+        self.late_terms = {name: term for name, term in {**terms, **(late_terms or {})}.items() if term[1]}
         self.feature_weight, self.adversarial_weight = feature_weight, adversarial_weight
         self.g = Player("generator", [generator], optimizer(list(generator.parameters())), None, self.schedule)
         self.players, self.alone, self.both = [self.g], 1.0, 1.0
@@ -84,7 +88,7 @@ class Restoration(Method):
         x, given = batch["x"], self.given(batch)
 
         if now.fraction < self.alone:
-            yield Update(self.g, *self.fidelity(self.generator(given), x))
+            yield Update(self.g, *weighed(self.terms, self.generator(given), x))
             self.follow()
             return
 
@@ -97,20 +101,10 @@ class Restoration(Method):
             on_fake, maps = self.discriminator(made)
             with torch.no_grad():
                 rival, wanted = self.discriminator(x)
-            total, off = self.fidelity(made, x)
+            total, off = weighed(self.late_terms, made, x)
             off["distance/features"] = feature_matching(maps, wanted).mean()
             total = total + self.feature_weight * off["distance/features"]
             yield Update(self.g, total + self.adversarial_weight * self.loss.g(on_fake, rival).mean(), off)
-
-    def fidelity(self, made: Tensor, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted distance of made images to the wanted ones, a scalar, and its terms."""
-        made, x = made.float(), x.float()
-        off = {"distance/pixels": charbonnier(made, x).mean()}
-        total = self.pixel_weight * off["distance/pixels"]
-        if self.structure_weight:
-            off["distance/structure"] = ms_ssim(made, x).mean()
-            total = total + self.structure_weight * off["distance/structure"]
-        return total, off
 
     @torch.no_grad()
     def follow(self) -> None:
@@ -123,6 +117,10 @@ class Restoration(Method):
     def resting(self, now: Progress) -> Collection[str]:
         """The faithful network, from the end of the first phase on."""
         return self.ways[1:] if now.fraction >= self.alone else ()
+
+    def since(self, now: Progress) -> float:
+        """Where the game of both begins, from then on."""
+        return self.both if self.both < 1 and now.fraction >= self.both else 0.0
 
     def d_schedule(self, now: Progress) -> Mapping[str, Any]:
         """The learning rate of the discriminator, which stays."""
@@ -137,3 +135,11 @@ class Restoration(Method):
     @property
     def exports(self) -> Mapping[str, nn.Module]:
         return {way: getattr(self, way) for way in self.ways}
+
+
+def weighed(terms: Terms, made: Tensor, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted distance of made images to the wanted ones, a scalar in fp32, and its terms as they are logged."""
+    made, x = made.float(), x.float()
+    off = {f"distance/{name}": distance(made, x).mean() for name, (distance, _) in terms.items()}
+    total = sum((weight * term for (_, weight), term in zip(terms.values(), off.values(), strict=True)), made.new_zeros(()))
+    return total, off

@@ -5,7 +5,7 @@ The namespace is the registry: `--task denoise` is `tasks.denoise`, and your own
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,10 +13,16 @@ from torch import nn
 
 from ..core.errors import UsageError
 from ..data.degrade import presets
+from ..data.spec import DataSpec
 from ..networks.image import compose, restorers
 from ..networks.image.restorers import Restorer
 from ..networks.image.translator import Translator
 
+TOLD = {
+    "pairs": "pairs of damaged and good images, which teach other tasks: super-resolution, denoise, deblur, dejpeg, low-light, old-photo.",
+    "masks": "images with masks of what is missing, which teach --task inpaint.",
+}
+"""What data can bring."""
 PROBE = 24
 """Side of the picture that a degradation is tried on; 2, 3 and 4 divide it."""
 
@@ -34,6 +40,8 @@ class Task(NamedTuple):
     """What suits it unless another one is asked for."""
     enlarges: bool = False
     """Whether the given image is smaller than the wanted one."""
+    takes: str = "pairs"
+    """What it learns from where the data brings it, as `PhotoSet.brings` says; else photographs are damaged as they are drawn."""
 
     def times(self, scale: int) -> int:
         """How many times larger the wanted image is; `scale` 0 stands for 2."""
@@ -52,6 +60,28 @@ class Task(NamedTuple):
         if not self._takes(name, self.degradation(name, scale, sigma, quality), scale):
             fit = [each for each in presets.PRESETS if self._has(each, scale)]
             raise UsageError(f"--damage {name} gives other pictures than this task is about. What fits: {', '.join(fit)}.")
+
+    def check_data(self, path: str, brings: str, options: Sequence[str]) -> None:
+        """Raise UsageError for data that brings what the task does not take, and for options of damage where none is done."""
+        if brings and brings != self.takes:
+            raise UsageError(f"{path} holds {TOLD[brings]} To do damage to photographs, give the folder of the good ones alone.")
+        if brings and options:
+            raise UsageError(f"{path} brings what is given, so nothing is damaged: leave out --{', --'.join(options)}.")
+
+    def scale_of(self, spec: DataSpec, scale: int) -> int:
+        """The scale that pairs have, where they are to be enlarged; else `scale` itself.
+
+        Raises UsageError for pairs whose sizes are not those of the task, or of the scale.
+        """
+        if not spec.given or self.takes != "pairs":
+            return scale
+        found = spec.shape[1] // spec.given[1]
+        if self.enlarges and found == 1 or found > 1 and not self.enlarges:
+            fit = "--task super-resolution is for these" if found > 1 else "they have to be larger; other tasks keep the size"
+            raise UsageError(f"the wanted images of these pairs are {found} times as large as the given ones: {fit}.")
+        if self.enlarges and scale not in (0, found):
+            raise UsageError(f"the wanted images of these pairs are {found} times as large as the given ones; got --scale {scale}.")
+        return found if self.enlarges else scale
 
     def side(self, crop: int, scale: int) -> int:
         """The largest side of pieces up to `crop` that holds whole pixels of the given image."""
@@ -91,7 +121,7 @@ low_light = Task("low-light", compose.Residual)
 """brighten pictures taken in the dark, and take away their noise"""
 old_photo = Task("old-photo", compose.Residual)
 """mend faded, browned, grainy, dusty and scratched prints"""
-colourise = Task("hinted", compose.Colour, inputs=4, outputs=2)
+colourise = Task("hinted", compose.Colour, inputs=4, outputs=2, takes="")
 """colour for black-and-white pictures, with dots of known colour where somebody gives some"""
-inpaint = Task("holes", compose.Fill, inputs=4)
+inpaint = Task("holes", compose.Fill, inputs=4, takes="masks")
 """fill holes: what a mask says is missing"""

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, leaky_relu
 
 from ..core.errors import UsageError, nearest
+from ..data.source import cache_folder
 from . import weights
 from .features import efficientnet
 from .features.base import colour
@@ -20,7 +21,8 @@ from .random_features import RandomFeatures
 
 TAPS = (1, 3, 5, 8, 11)
 """Layers of EfficientNet-lite0 that are compared: the last of each of its first five stages, at 1/2 to 1/16 of the resolution."""
-
+LEAST = 16
+"""Side that pictures need at least."""
 KNOWN = (efficientnet.EfficientNet.name, RandomFeatures.name)
 """Whose maps are compared, the better first."""
 
@@ -30,7 +32,7 @@ class Sight(NamedTuple):
 
     name: str
     distance: Callable[[Tensor, Tensor], Tensor]
-    """Images (n, 1 or 3, h, w) in [-1, 1], h and w at least 16, and their partners -> (n,) >= 0."""
+    """Images (n, 1 or 3, h, w) in [-1, 1], h and w at least LEAST, and their partners -> (n,) >= 0."""
 
 
 def sight(wanted: str, cache: Path, device: str | torch.device) -> Sight:
@@ -49,6 +51,25 @@ def sight(wanted: str, cache: Path, device: str | torch.device) -> Sight:
         return perceptual_distance(maps, x, y)
 
     return Sight(f"perceptual-{name}", distance)
+
+
+class Later:
+    """As the distance of `sight(wanted)`, for a loss: the network is fetched and read when the first images come.
+
+    So a method that uses it is built, and a model of it loaded, without. Images (n, 1 or 3, h, w) in [-1, 1], h and w at least LEAST,
+    and their partners -> (n,) >= 0, differentiable, in fp32 whatever comes in. Raises as `sight`.
+    """
+
+    def __init__(self, wanted: str, device: str | torch.device) -> None:
+        check_name(wanted)
+        self.wanted, self.device = wanted, device
+        self.opened: Sight | None = None
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        if self.opened is None:
+            self.opened = sight(self.wanted, cache_folder(), self.device)
+        with torch.autocast(a.device.type, enabled=False):
+            return self.opened.distance(a, b)
 
 
 def check_name(wanted: str) -> None:

@@ -103,6 +103,6 @@ def _lines(e: Evaluation) -> list[str]:
         table = [["class", *names]] + [[kind, *(shown(found.get(n)) for n in names)] for kind, found in e.per_class.items()]
         lines += ["", *columns(table)]
     if e.per_example:
-        table = [["example", *e.values]] + [[f"{i}", *map(shown, found.values())] for i, found in enumerate(e.per_example, 1)]
+        table = [["example", *e.per_example[0]]] + [[f"{i}", *map(shown, found.values())] for i, found in enumerate(e.per_example, 1)]
         lines += ["", *columns(table)]
     return lines

@@ -69,6 +69,11 @@ def find(name: str, trusted: Collection[str] | None = None) -> type:
     return getattr(importlib.import_module(f".{_file(key)}", __name__), NAMES[key])
 
 
+def usual(options: Collection[str]) -> str:
+    """The recipe where none is named: restore where these options hold a task, else auto."""
+    return "restore" if "task" in options else "auto"
+
+
 def name_of(recipe: type) -> str:
     """The inverse of `find`."""
     from ..core import ref

@@ -52,7 +52,7 @@ class Pix2Pix(TranslationRecipe):
     def dataset(self) -> Any:
         """The pairs. Raises UsageError for masks, which say what is missing: nothing is missing of what this game is given."""
         data = self.data.load()
-        if data.hole:
+        if data.brings == "masks":
             raise UsageError(f"{self.data.path} holds images with masks, and pix2pix fills no holes: {HOLES}")
         return data
 

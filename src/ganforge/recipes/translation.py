@@ -53,7 +53,7 @@ class TranslationRecipe:
         """The arguments that all methods take. Raises UsageError where the data has no inputs, or ones of another size."""
         if not spec.given or spec.given[1:] != spec.shape[1:]:
             got = f"{spec.given[2]}x{spec.given[1]} and {spec.shape[2]}x{spec.shape[1]}" if spec.given else "images without inputs"
-            enlarge = "To enlarge, learn from the larger images alone: --task super-resolution."
+            enlarge = "What is enlarged is learnt by --task super-resolution."
             raise UsageError(f"a translation needs inputs and outputs of one size; got {got}. {enlarge}")
         rate = held(self.lr, 0.0, self.lr_hold)
         maker = optimizer(self.optimizer, self.lr, (self.beta1, self.beta2))

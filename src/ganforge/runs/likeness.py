@@ -17,7 +17,8 @@ from torch import nn
 
 from ..core.ema import Average
 from ..core.errors import CheckpointError, UsageError
-from ..core.train import Tick
+from ..core.method import Progress
+from ..core.train import TICKS, Tick
 from ..data.source import cache_folder
 from ..metrics import measure
 from ..metrics.features import extract, to_uint8
@@ -51,6 +52,8 @@ class Likeness:
         self.opened: Opened | None = None
         self.shut = False
         """Whether opening failed: it would at every other look, too."""
+        self.rested: dict[str, dict[str, float]] = {}
+        """The numbers of networks that do not change any more."""
         self.readings: dict[str, float] = {}
         self.known: dict[str, float] = {}
         """The numbers of the model in best/, the one that it was chosen by first."""
@@ -62,13 +65,15 @@ class Likeness:
 
     def look(self, tick: Tick) -> dict[str, float]:
         """{metric: value} of the generator, the one that decides first; {} where it is not due. The training's random numbers stay."""
-        if self.shut or not due(tick.now, self.often):
+        begins = self.what[1].since(tick.now._replace(seen=tick.now.total))
+        if self.shut or not falls_due(tick.now, self.often, begins):
             return {}
-        now = self._open()
-        found = {way: now.numbers(tick.average.networks[way]) for way in now.ways}
+        now, resting = self._open(), self.what[1].resting(tick.now)
+        found = {way: self.rested.get(way) or now.numbers(tick.average.networks[way]) for way in now.ways}
+        self.rested = {way: numbers for way, numbers in found.items() if way in resting}
         self.readings = {f"{metric}/{way}": value for way, numbers in found.items() for metric, value in numbers.items()}
         numbers, rivals = found[now.ways[0]], sum(key.endswith("/loss") for key in tick.numbers) > 1
-        decides = [*numbers][-1 if rivals else 0]
+        decides = [*numbers][-1 if rivals and tick.now.fraction > begins else 0]
         self._met(numbers.get("PSNR", -math.inf))
         return {decides: numbers[decides], **numbers}
 
@@ -135,6 +140,25 @@ class Likeness:
             self.opened = Opened(*self.what)
             self.shut = False
         return self.opened
+
+
+def falls_due(now: Progress, often: int, begins: float) -> bool:
+    """Whether a look falls on this reading: half of `often` before the fraction `begins` of the budget, half after it, evenly in both.
+
+    So the moment at which a short game was at its best is found. 0: all evenly over the run; the last reading always has one.
+    """
+    if not begins or now.step == now.steps:
+        return due(now, often)
+    ticks = min(TICKS, now.steps)
+    number = now.step * ticks // now.steps
+    before, after = (_looks(at / ticks, often, begins) for at in (number - 1, number))
+    return after != before
+
+
+def _looks(fraction: float, often: int, begins: float) -> int:
+    """How many looks have been due by then."""
+    part = fraction / begins if fraction < begins else 1 + (fraction - begins) / (1 - begins)
+    return math.floor(often * part / 2 + 1e-9)
 
 
 def check(option: str, method: Any) -> None:

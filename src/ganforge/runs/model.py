@@ -78,17 +78,27 @@ class Model:
         """What the generator makes the images of these seeds from, z (n, ...) and y (n,) or None: see `sampling.starts`."""
         return sampling.starts(self._method, seeds, self.spec.classes, self._classes(classes, len(seeds)), most)
 
-    def apply(self, image: Kind, *, strength: float | None = None, mask: Any = None, tile: int | str = "auto", hints: Any = None) -> Kind:
+    def apply(
+        self,
+        image: Kind,
+        *,
+        strength: float | None = None,
+        mask: Any = None,
+        tile: int | str = "auto",
+        hints: Any = None,
+        network: str = "generator",
+    ) -> Kind:
         """What a model of restoration or translation makes of an image: PIL in, PIL out; array in, array out; tensor in, tensor out.
 
         image: PIL image; uint8 or uint16 array (h, w) or (h, w, c); tensor (c, h, w) or (n, c, h, w) in [-1, 1]; any size. strength: from
         0, faithful, to 1, lively, where the model has both. mask: white, 1 or true in the holes, for models that fill them; (n, h, w) for
         one each. tile: side of the pieces that large images are cut into, 0 for the whole at once. hints: dots of known colour on a
-        transparent ground, RGBA of the image's size, for models that colour. Raises UsageError for what the model cannot do.
+        transparent ground, RGBA of the image's size, for models that colour. network: which of the model's, such as "backward" for the way
+        back of a CycleGAN. Raises UsageError for what the model cannot do.
         """
         from ..tasks.apply import images, of_model
 
-        return images.apply(of_model.applier(self, strength), image, mask, tile, hints)
+        return images.apply(of_model.applier(self, strength, network), image, mask, tile, hints)
 
     def to(self, device: str) -> Model:
         """Move the networks: 'cpu', 'cuda', ... Returns the model."""

@@ -19,7 +19,7 @@ from ..core.restart import Opinion, Restart
 from ..core.train import train as train_loop
 from ..data import where
 from ..data.describe import full, summary
-from ..recipes import find, name_of
+from ..recipes import find, name_of, usual
 from . import changes, model, plateau, preflight, recover, report, signals, sinks
 from . import folder as folders
 from .card import write_data
@@ -57,14 +57,15 @@ class TrainedRun:
         return Folder(self.folder).history()
 
 
-def train(data: str | Path, recipe: Any = "auto", *, dry_run: bool = False, **options: Any) -> TrainedRun:
+def train(data: str | Path, recipe: Any = "", *, dry_run: bool = False, **options: Any) -> TrainedRun:
     """Train a model on `data`: a folder, zip, npz, idx, CIFAR or parquet source of images, or a built-in name.
 
-    recipe: a name (`gan list recipes`), 'file.py:Name', or a recipe object, whose data path is then replaced. options: any
+    recipe: a name (`gan list recipes`), 'file.py:Name', or a recipe object, whose data path is then replaced; "": auto, or restore where
+    a task is among the options. options: any
     option of the recipe by its flat name, as on the command line: minutes=10, size="64", lr=1e-4, loss="hinge",
     out="runs/mine". Unknown ones raise UsageError with the nearest known name. Stops cleanly at Ctrl-C, saving first.
     """
-    kind = find(recipe) if isinstance(recipe, str) else recipe
+    kind = find(recipe or usual(options)) if isinstance(recipe, str) else recipe
     start = recipes_json.on(kind, str(data)) if isinstance(kind, type) else kind
     return launch(recipes_json.override(start, {"path": str(data), **options}), dry_run=dry_run)
 

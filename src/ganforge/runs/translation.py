@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,9 +25,11 @@ from ..metrics import pairs as alike
 from ..metrics.classical.colouring import mean_chroma
 from ..metrics.classical.known import Image, Known
 from ..metrics.features import to_uint8
-from ..metrics.likeness import sight
+from ..metrics.likeness import LEAST, sight
 from ..metrics.protocol import Evaluation
 from ..recipes import find
+from ..tasks.apply import of_model
+from ..tasks.apply.applier import as_it_is
 from . import pictures
 from .bar import Bar
 from .folder import Folder
@@ -34,7 +37,17 @@ from .model import Model, build, load
 from .pairs import Likeness, likeness
 
 MOST = 32
-"""Examples unless more are asked for; classical methods take their time."""
+"""Whole images unless more are asked for; classical methods take their time."""
+PIECE = 192
+"""Side of the pieces of the same images on which the classical method is chosen: there are many, at many strengths."""
+
+
+class Example(NamedTuple):
+    """given (1, c, h, w) and x (1, 3, h', w') in [-1, 1], and what a classical method may know."""
+
+    given: Tensor
+    x: Tensor
+    known: Known
 
 
 def translates(path: Path, code: Collection[str]) -> bool:
@@ -47,53 +60,100 @@ def translates(path: Path, code: Collection[str]) -> bool:
 
 
 def evaluate_translation(path: Path, data: str, names: Sequence[str], *, samples: int, code: Collection[str], device: str) -> Evaluation:
-    """Means over examples, of 8 bits, of what the generator makes; beside them the other exports' and the best classical method's.
+    """Means over whole images, of 8 bits, of what the generator makes; beside them the other exports' and the best classical method's.
 
     data: photographs to judge it on; "": those of the run, its held-out part. names: some of psnr, ssim, ms-ssim, lpips;
     none: the first two and the perceptual distance at hand.
     Raises UsageError for other metrics and for models without right answers to compare with, DataError where there is no data.
     """
-    model = load(path, code=code)  # on the CPU, where inputs are made, so that they are the same everywhere
+    model = load(path, code=code)
     method: Any = model._method
     if not pictures.paired(method):
         raise UsageError("this model learnt from two sets of images without pairs, so there is no right answer to compare its images with.")
     if wrong := [name for name in names if name not in measure.PAIRED]:
         raise UsageError(f"{', '.join(wrong)} compare sets of images; this model is judged image by image: {', '.join(measure.PAIRED)}.")
     chosen, notes = _data(model, path, data, code)
-    given, x = pictures.inputs(method, chosen, samples or MOST)
-    wanted, ways = to_uint8(x), pictures.ways(method)
-    model.to(device)
-    made = {way: to_uint8(pictures.translated(model.networks[way], given)) for way in ways}
-    try:
-        made |= _rival(model, chosen, given, x, wanted)
-    except UsageError as error:
-        notes.append(f"no classical method beside it: {error}")
+    rival, told = _rival(model, chosen, samples or MOST)
+    model.to(device)  # but examples are made on the CPU, where they are the same everywhere
     compared, facts = _compared(names, device)
-    each = {
-        name: {what: compare(images, wanted).double().clamp(max=alike.MOST) for what, compare in compared.items()}  # of PSNR alone, so much
-        for name, images in made.items()
-    }
+    each, sizes, more = _judged(model, chosen, samples or MOST, rival, compared)
     means = {name: {what: float(values.mean()) for what, values in numbers.items()} for name, numbers in each.items()}
-    own, count = each[ways[0]], len(x)
+    own, first = each[pictures.ways(method)[0]], next(iter(compared))
+    count, best = len(own[first]), each[rival][first] if rival else None
     settings = {
-        "judged": f"{count:,} examples of 8 bits",
+        "judged": f"{count:,} whole images of 8 bits",
         "data": f"{Path(data or _path(model)).absolute().name} ({chosen.fingerprint[:8]})",
         "split": "held-out" if chosen.held_out else "all",
-        "size": f"{x.shape[3]}x{x.shape[2]}",
+        "size": sizes,
         "metrics": ", ".join(facts),
+        "classical": f"chosen on pieces of {PIECE} pixels" if rival else "",
         "ganforge": __version__,
     }
+    rows = [{what: float(values[i]) for what, values in own.items()} for i in range(count)]
     return Evaluation(
         subject=str(path),
-        values=means.pop(ways[0]),
+        values=means.pop(pictures.ways(method)[0]),
         errors={what: float(values.std() / math.sqrt(count)) for what, values in own.items() if count > 1},
         floor={},
         beside=means,
-        per_example=[{what: float(values[i]) for what, values in own.items()} for i in range(count)],
+        per_example=[row | ({f"{first} {rival}": float(best[i])} if best is not None else {}) for i, row in enumerate(rows)],
         settings=settings,
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys((*notes, *told, *more))),
         model={str(key): model.facts[key] for key in ("sha256", "seen") if key in model.facts},
     )
+
+
+def _judged(
+    model: Model, data: Any, count: int, rival: str, compared: Mapping[str, Likeness]
+) -> tuple[dict[str, dict[str, Tensor]], str, list[str]]:
+    """{what made it: {metric: (images,)}}, the sizes in words, and notes. Raises DataError where no image is large enough."""
+    found: dict[str, dict[str, list[Tensor]]] = {}
+    sizes, notes = set(), list[str]()
+    appliers = {way: of_model.applier(model, export=way) for way in pictures.ways(model._method)}
+    with Bar("whole images", min(count, len(data.held_out or data))) as progress:
+        for done, (given, x, known) in enumerate(_examples(model, data, count), 1):
+            wanted, made = to_uint8(x), dict[str, Tensor]()
+            for way, applier in appliers.items():
+                whole = replace(applier, given=as_it_is, channels=given.shape[1]).run(given[0].permute(1, 2, 0).numpy())
+                made[way], notes = to_uint8(torch.from_numpy(whole.picture).permute(2, 0, 1)[None].clamp(-1, 1)), [*notes, *whole.notes]
+            if rival:
+                image = _array(to_uint8(_seen(model, given)))
+                made[rival] = _tensor(classical.restored(_task(model), image, known, rival)[rival])
+            for name, images in made.items():
+                for what, compare in compared.items():
+                    value = compare(images, wanted).double().clamp(max=alike.MOST)  # of PSNR alone, so much
+                    found.setdefault(name, {}).setdefault(what, []).append(value)
+            sizes.add((x.shape[3], x.shape[2]))
+            progress(done)
+    if not sizes:
+        raise DataError(f"no image is large enough to be judged: the shorter side must be at least {LEAST} pixels.")
+    low, high = min(sizes), max(sizes)
+    said = f"{low[0]}x{low[1]}" + (f" to {high[0]}x{high[1]}" if low != high else "")
+    return {name: {what: torch.cat(values) for what, values in numbers.items()} for name, numbers in found.items()}, said, notes
+
+
+def _examples(model: Model, data: Any, count: int) -> Iterator[Example]:
+    """Whole images, one after another, with the damage that each has every time; those too small to be judged are left out."""
+    method: Any = model._method
+    task, times = _task(model), getattr(model.networks[pictures.ways(method)[0]], "scale", 1)
+    chroma = mean_chroma([_array(one[None]) for one in data.images[:256]]) if task == "colourise" else Known.chroma
+    for number, batch in enumerate(data.wholes(count)):
+        if min(batch["x"].shape[2:]) < LEAST:
+            continue
+        h, w = (side // times * times for side in batch["x"].shape[2:])
+        batch, kernel = {**batch, "x": batch["x"][:, :, :h, :w]}, None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(number)
+            given = method.given(batch)
+            if task == "deblur" and "given" not in batch:
+                torch.manual_seed(number)
+                kernel = presets.blurred(batch["x"])[1][0].numpy()
+        if any(big != times * small for big, small in zip(batch["x"].shape[2:], given.shape[2:], strict=True)):
+            larger = batch["x"].shape[3] // given.shape[3]
+            raise DataError(f"the wanted images here are {larger} times as large as the given ones, and this model enlarges {times} times.")
+        sigma = model.facts["fields"].get("sigma") or 25.0 if task == "denoise" and "given" not in batch else 0.0
+        hole = given[0, 3].numpy() > 0.5 if task == "inpaint" else None
+        yield Example(given, batch["x"], Known(batch["x"].shape[3] // given.shape[3], sigma, kernel, hole, chroma))
 
 
 def _data(model: Model, path: Path, data: str, code: Collection[str]) -> tuple[Any, list[str]]:
@@ -125,51 +185,63 @@ def _compared(names: Sequence[str], device: str) -> tuple[dict[str, Likeness], l
     eyes = sight("", cache_folder(), device)
 
     def of(compare: Callable[[Tensor, Tensor], Tensor]) -> Likeness:
-        def few(a: Tensor, b: Tensor) -> Tensor:
-            pairs = zip(*((images.float() / 127.5 - 1).split(4) for images in (a, b)), strict=True)
-            return torch.cat([compare(x, y).cpu() for x, y in pairs])
+        def each(a: Tensor, b: Tensor) -> Tensor:
+            return compare(*(images.float() / 127.5 - 1 for images in (a, b))).cpu()
 
-        return few
+        return each
 
     chosen = {"PSNR": of(alike.psnr), "SSIM": of(alike.ssim), eyes.name: of(eyes.distance)}
     return chosen, ["PSNR peak 255", "SSIM 11x11 gaussian of rgb"]
 
 
-def _rival(model: Model, data: Any, given: Tensor, x: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-    """The classical method with the best mean PSNR on these very examples: {its name: its results}; {} where the task has none."""
-    task = str(model.facts["fields"].get("task", "")).replace("_", "-")
-    if task not in classical.TASKS or given.shape[1] not in (3, 4):
-        return {}
-    kind, damage = getattr(tasks, task.replace("-", "_")), str(model.facts["fields"].get("damage", "")).replace("_", "-")
+def _task(model: Model) -> str:
+    return str(model.facts["fields"].get("task", "")).replace("_", "-")
+
+
+def _rival(model: Model, data: Any, count: int) -> tuple[str, list[str]]:
+    """The classical method with the best mean PSNR on pieces of these very images, "" where the task has none, and notes."""
+    task, kind = _task(model), getattr(tasks, _task(model).replace("-", "_"), None)
+    damage = str(model.facts["fields"].get("damage", "")).replace("_", "-")
+    if task not in classical.TASKS or kind is None:
+        return "", []
     if damage not in ("", kind.degrade) and not kind.enlarges:
-        raise UsageError(f"those for {task} know {kind.degrade}, and this model mends {damage}.")
-    images, truth = (_arrays(to_uint8(y)) for y in (_seen(task, given), x))
-    known = _known(model, task, data, given, x)
-    with Bar("classical methods", len(images)) as progress:
-        found = classical.best(task, images, truth, known, progress)
-    return {found.name: torch.stack([torch.from_numpy(result.copy()).permute(2, 0, 1) for result in found.results])}
+        return "", [f"no classical method beside it: those for {task} know {kind.degrade}, and this model mends {damage}."]
+    pieces = [_piece(model, example) for example in _examples(model, data, count)]
+    if not pieces:
+        return "", []
+    try:
+        images, truth, known = zip(*pieces, strict=True)
+        with Bar("classical methods", len(pieces)) as progress:
+            return classical.best(task, images, truth, known, progress).name, []
+    except UsageError as error:
+        return "", [f"no classical method beside it: {error}"]
 
 
-def _seen(task: str, given: Tensor) -> Tensor:
+def _piece(model: Model, example: Example) -> tuple[Image, Image, Known]:
+    """A piece of a given image, of the wanted one, and what is known: the middle, of holes the middle of what is missing."""
+    given, x, known = example
+    at = [side // 2 for side in given.shape[2:]]
+    if known.hole is not None and known.hole.any():
+        at = [int(places.mean()) for places in known.hole.nonzero()]
+    side = PIECE // known.scale
+    (top, bottom), (left, right) = ((max(0, min(m - side // 2, h - side)), h) for m, h in zip(at, given.shape[2:], strict=True))
+    down, across = slice(top, min(top + side, bottom)), slice(left, min(left + side, right))
+    larger = [slice(part.start * known.scale, part.stop * known.scale) for part in (down, across)]
+    hole = None if known.hole is None else known.hole[down, across]
+    seen = _array(to_uint8(_seen(model, given)))[down, across]
+    return seen, _array(to_uint8(x))[larger[0], larger[1]], replace(known, hole=hole)
+
+
+def _seen(model: Model, given: Tensor) -> Tensor:
     """What a classical method is given of the inputs: brightness alone, of colourising, and else the picture."""
-    return given[:, :1].expand(-1, 3, -1, -1) if task == "colourise" else given[:, :3]
+    return given[:, :1].expand(-1, 3, -1, -1) if _task(model) == "colourise" else given[:, :3]
 
 
-def _known(model: Model, task: str, data: Any, given: Tensor, x: Tensor) -> list[Known]:
-    """What the classical methods may know of each example."""
-    fields: Mapping[str, Any] = model.facts["fields"]
-    common = Known(scale=x.shape[3] // given.shape[3], sigma=(fields.get("sigma") or 25.0) if task == "denoise" else 0.0)
-    if task == "inpaint":
-        return [replace(common, hole=hole.numpy() > 0.5) for hole in given[:, 3]]
-    if task == "colourise":
-        return [replace(common, chroma=mean_chroma(_arrays(data.images[:256])))] * len(x)
-    if task == "deblur":
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # as in `pictures.inputs`
-            _, kernels = presets.blurred(x)
-        return [replace(common, kernel=kernel.numpy()) for kernel in kernels]
-    return [common] * len(x)
+def _array(images: Tensor) -> Image:
+    """(1, 3, h, w) uint8 -> (h, w, 3)."""
+    return images[0].permute(1, 2, 0).contiguous().numpy()
 
 
-def _arrays(images: Tensor) -> list[Image]:
-    return [image.permute(1, 2, 0).contiguous().numpy() for image in images]
+def _tensor(image: Image) -> Tensor:
+    """The inverse."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]

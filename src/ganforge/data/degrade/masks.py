@@ -98,6 +98,12 @@ def fill(x: Tensor, mask: Tensor) -> Tensor:
     return torch.where(hole, _smooth(torch.where(hole, 0.0, x), known), x)
 
 
+def cut_out(x: Tensor, mask: Tensor) -> Tensor:
+    """(n, 3, h, w) and holes (n, 1, h, w), 0 or 1 -> (n, 4, h, w): the image with its holes filled, and the holes."""
+    mask = mask.to(x.device, x.dtype)
+    return torch.cat([fill(x, mask), mask], 1)
+
+
 def _smooth(x: Tensor, known: Tensor) -> Tensor:
     """x is 0 where known (n, 1, h, w) is."""
     h, w = x.shape[2:]

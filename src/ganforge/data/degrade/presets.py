@@ -124,8 +124,7 @@ def hinted(x: Tensor) -> Tensor:
 
 def holes(x: Tensor) -> Tensor:
     """Parts cut out and smoothly filled: (n, 3, h, w) -> (n, 4, h, w): red, green and blue, known pixels as they are, and holes 0 or 1."""
-    mask = masks.mixed(len(x), *x.shape[2:]).to(x.device, x.dtype)
-    return torch.cat([masks.fill(x, mask), mask], 1)
+    return masks.cut_out(x, masks.mixed(len(x), *x.shape[2:]))
 
 
 PRESETS: Mapping[str, Callable[..., Degradation]] = {

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from ...core.errors import DataError, UsageError, nearest
 from ..pairs import MOST
 from . import colouring, denoising, optics
-from .known import Image, Known
+from .known import Image, Known, Ways
 
 Results = dict[str, Image]
-TASKS: Mapping[str, Callable[[Image, Known], Results]] = {
+TASKS: Mapping[str, Callable[[Image, Known], Ways]] = {
     "super-resolution": optics.enlarged,
     "denoise": denoising.denoised,
     "deblur": optics.deblurred,
@@ -30,7 +30,7 @@ TASKS: Mapping[str, Callable[[Image, Known], Results]] = {
     "colourise": colouring.coloured,
     "transfer": colouring.transferred,
 }
-"""Task -> its classical methods: (given, known) -> {name: result}."""
+"""Task -> its classical methods: (given, known) -> {name: what makes the result}."""
 
 
 class Best(NamedTuple):
@@ -44,18 +44,19 @@ class Best(NamedTuple):
     """One for each given image."""
 
 
-def restored(task: str, given: Image, known: Known | None = None) -> Results:
-    """Every classical method of the task on one image: {name: (h, w, 3) uint8}, "unchanged" among them where sizes allow.
+def restored(task: str, given: Image, known: Known | None = None, only: str = "") -> Results:
+    """Every classical method of the task on one image, "unchanged" among them where sizes allow: {name: (h, w, 3) uint8}.
 
-    Raises UsageError for a task without classical methods, where something that they must know is missing, and where OpenCV or
-    scikit-image is; DataError for anything but (h, w, 3) or (h, w) uint8.
+    only: the name of the one that is to work, "" for all. Raises UsageError for a task without classical methods, where something that
+    they must know is missing, and where OpenCV or scikit-image is; DataError for anything but (h, w, 3) or (h, w) uint8.
     """
     if task not in TASKS:
         raise UsageError(f"'{task}' has no classical methods.{nearest(task, TASKS)} There are some for {', '.join(TASKS)}.")
     if given.dtype != np.uint8 or given.ndim not in (2, 3) or given.ndim == 3 and given.shape[2] != 3 or 0 in given.shape:
         raise DataError(f"classical methods take (h, w, 3) or (h, w) uint8 images; got {given.shape} {given.dtype}.")
     image = given if given.ndim == 3 else np.repeat(given[:, :, None], 3, 2)
-    return TASKS[task](np.ascontiguousarray(image), known or Known())
+    ways = TASKS[task](np.ascontiguousarray(image), known or Known())
+    return {name: make() for name, make in ways.items() if only in ("", name)}
 
 
 def best(

@@ -1,22 +1,23 @@
-"""Colours without a network: none, average ones, and those of other pictures: (h, w, 3) uint8 -> {name: (h, w, 3) uint8}."""
+"""Colours without a network: none, average ones, and those of other pictures: (h, w, 3) uint8 -> {name: what makes such a one of it}."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from PIL import Image as Pillow
 
 from ...core.errors import UsageError
-from .known import Image, Known, Palette, eight, needed, unit
+from .known import Image, Known, Palette, Ways, eight, needed, unit
 
 
-def coloured(image: Image, known: Known) -> dict[str, Image]:
+def coloured(image: Image, known: Known) -> Ways:
     """Grey as it is, and every pixel with the mean chroma of the photographs one could have learnt from (`known.chroma`)."""
     y = np.asarray(Pillow.fromarray(image).convert("L")).astype(np.float64)
     cb, cr = (value - 128 for value in known.chroma)
     mean = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], 2)
-    return {"grey": np.repeat(y.astype(np.uint8)[:, :, None], 3, 2), "mean chroma": eight(mean / 255)}
+    return {"grey": lambda: np.repeat(y.astype(np.uint8)[:, :, None], 3, 2), "mean chroma": lambda: eight(mean / 255)}
 
 
 def mean_chroma(photographs: Sequence[Image]) -> tuple[float, float]:
@@ -26,7 +27,7 @@ def mean_chroma(photographs: Sequence[Image]) -> tuple[float, float]:
     return float(cb), float(cr)
 
 
-def transferred(image: Image, known: Known) -> dict[str, Image]:
+def transferred(image: Image, known: Known) -> Ways:
     """Mean and spread of Lab (Reinhard et al., 2001, "Color transfer between images", in CIELAB) and histograms of RGB, matched.
 
     Each from the image's own colours, and from those of the set it belongs to (`known.source`), to those of the set it should look like
@@ -34,11 +35,11 @@ def transferred(image: Image, known: Known) -> dict[str, Image]:
     """
     if known.target is None:
         raise UsageError("transfer of colours needs those of the target: Known(target=palette(images)).")
-    own = palette([image])
-    found = {"unchanged": image, "reinhard": reinhard(image, own, known.target), "histogram": matched(image, own, known.target)}
-    if known.source is not None:
-        found["reinhard of the set"] = reinhard(image, known.source, known.target)
-        found["histogram of the set"] = matched(image, known.source, known.target)
+    found: Ways = {"unchanged": lambda: image}
+    for of, own in (("", palette([image])), (" of the set", known.source)):
+        if own is not None:
+            found |= {f"reinhard{of}": partial(reinhard, image, own, known.target)}
+            found |= {f"histogram{of}": partial(matched, image, own, known.target)}
     return found
 
 

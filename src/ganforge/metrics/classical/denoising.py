@@ -1,4 +1,4 @@
-"""Smoothing that spares edges, for noise, JPEG blocks, the dark and old prints: (h, w, 3) uint8 -> {name: (h, w, 3) uint8}."""
+"""Smoothing that spares edges, for noise, JPEG blocks, the dark and old prints: (h, w, 3) uint8 -> {name: what makes such a one}."""
 
 from __future__ import annotations
 
@@ -7,50 +7,55 @@ from itertools import product
 
 import numpy as np
 
-from .known import Image, Known, eight, needed, noise_of, unit
+from .known import Image, Known, Ways, eight, needed, noise_of, unit
 
 SMALLEST = 8
 """Sides below this are too small for wavelets and for patches."""
 
 
-def denoised(image: Image, known: Known) -> dict[str, Image]:
+def denoised(image: Image, known: Known) -> Ways:
     """Non-local means, total variation, wavelets, bilateral filter, each at several strengths around the noise's."""
     sigma = known.sigma or noise_of(image)
-    found = {"unchanged": image}
-    found |= {f"nlm {by:g}": nlm(image, sigma, by) for by in (0.2, 0.4, 0.6, 0.8)}
-    found |= {f"tv {by:g}": tv(image, by * sigma) for by in (0.5, 0.8, 1.2)}
-    found |= {f"bilateral {by:g}": bilateral(image, by * sigma) for by in (1.5, 2.5, 4.0)}
-    return found | ({"wavelet": wavelet(image, sigma)} if min(image.shape[:2]) >= SMALLEST else {})
+    found: Ways = {"unchanged": lambda: image}
+    found |= {f"nlm {by:g}": partial(nlm, image, sigma, by) for by in (0.2, 0.4, 0.6, 0.8)}
+    found |= {f"tv {by:g}": partial(tv, image, by * sigma) for by in (0.5, 0.8, 1.2)}
+    found |= {f"bilateral {by:g}": partial(bilateral, image, by * sigma) for by in (1.5, 2.5, 4.0)}
+    return found | ({"wavelet": partial(wavelet, image, sigma)} if min(image.shape[:2]) >= SMALLEST else {})
 
 
-def deblocked(image: Image, known: Known) -> dict[str, Image]:
+def deblocked(image: Image, known: Known) -> Ways:
     """The same against the blocks of JPEG, and a median; strengths are those of noise of 2 to 14 of 255."""
-    found = {"unchanged": image, "median 3": median(image)}
+    found: Ways = {"unchanged": lambda: image, "median 3": partial(median, image)}
     for sigma in (2.0, 4.0, 7.0, 10.0, 14.0):
-        found |= {f"nlm {sigma:g}": nlm(image, sigma, 0.8), f"tv {sigma:g}": tv(image, sigma)}
-        found |= {f"bilateral {sigma:g}": bilateral(image, 3 * sigma)}
+        found |= {f"nlm {sigma:g}": partial(nlm, image, sigma, 0.8), f"tv {sigma:g}": partial(tv, image, sigma)}
+        found |= {f"bilateral {sigma:g}": partial(bilateral, image, 3 * sigma)}
     return found
 
 
-def brightened(image: Image, known: Known) -> dict[str, Image]:
+def brightened(image: Image, known: Known) -> Ways:
     """A gain in linear light, or a gamma, that brings the mean to three usual values, each without and with non-local means after it."""
-    found = {"unchanged": image}
+    found: Ways = {"unchanged": lambda: image}
     for level in (0.35, 0.42, 0.5):
         for name, curve in (("gamma", gamma), ("gain", gain)):
             bright = curve(image, level)
-            found |= {f"{name} {level:g}": bright, f"{name} {level:g} + nlm": nlm(bright, noise_of(bright), 0.8)}
+            found |= {f"{name} {level:g}": partial(np.array, bright), f"{name} {level:g} + nlm": partial(smoothed, bright)}
     return found
 
 
-def refreshed(image: Image, known: Known) -> dict[str, Image]:
+def refreshed(image: Image, known: Known) -> Ways:
     """Contrast given back by three amounts, or each colour stretched over its range, without and with grey balance and smoothing."""
-    found = {"unchanged": image}
+    found: Ways = {"unchanged": lambda: image}
     ways = {"stretched": stretched(image), "grey world, stretched": stretched(grey_world(image))}
     for by in (0.1, 0.2, 0.35):
         ways |= {f"unfaded {by:g}": unfaded(image, by), f"grey world, unfaded {by:g}": unfaded(grey_world(image), by)}
     for name, lively in ways.items():
-        found |= {name: lively, f"{name} + median": median(lively), f"{name} + nlm": nlm(lively, noise_of(lively), 0.8)}
-    return found | {"nlm": nlm(image, noise_of(image), 0.8), "median 3": median(image)}
+        found |= {name: partial(np.array, lively), f"{name} + median": partial(median, lively), f"{name} + nlm": partial(smoothed, lively)}
+    return found | {"nlm": partial(smoothed, image), "median 3": partial(median, image)}
+
+
+def smoothed(image: Image) -> Image:
+    """Non-local means for the noise that it has."""
+    return nlm(image, noise_of(image), 0.8)
 
 
 def nlm(image: Image, sigma: float, by: float) -> Image:

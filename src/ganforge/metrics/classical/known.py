@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from ...core.errors import UsageError
 
 Image = NDArray[np.uint8]
+Ways = dict[str, Callable[[], Image]]
+"""Methods by name, each of which works when it is called."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,9 @@
-"""Enlarging, sharpening by a known blur, and filling of holes: (h, w, 3) uint8 -> {name: uint8}."""
+"""Enlarging, sharpening by a known blur, and filling of holes: (h, w, 3) uint8 -> {name: what makes such a one of it}."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,24 +12,28 @@ from PIL import Image as Pillow
 
 from ...core.errors import UsageError
 from ...data.degrade.masks import fill
-from .known import Image, Known, eight, needed, unit
+from .known import Image, Known, Ways, eight, needed, unit
 
 
-def enlarged(image: Image, known: Known) -> dict[str, Image]:
+def enlarged(image: Image, known: Known) -> Ways:
     """Bicubic and Lanczos to `known.scale` times the size, and nearest for comparison."""
     h, w = image.shape[:2]
     size = (w * known.scale, h * known.scale)
     ways = {"nearest": Pillow.Resampling.NEAREST, "bicubic": Pillow.Resampling.BICUBIC, "lanczos": Pillow.Resampling.LANCZOS}
-    return {name: np.asarray(Pillow.fromarray(image).resize(size, way)) for name, way in ways.items()}
+    return {name: partial(_resized, image, size, way) for name, way in ways.items()}
 
 
-def deblurred(image: Image, known: Known) -> dict[str, Image]:
+def _resized(image: Image, size: tuple[int, int], way: Pillow.Resampling) -> Image:
+    return np.asarray(Pillow.fromarray(image).resize(size, way))
+
+
+def deblurred(image: Image, known: Known) -> Ways:
     """Wiener filter and Richardson-Lucy at several strengths, both told the true kernel. Raises UsageError without it."""
     if known.kernel is None:
         raise UsageError("classical deblurring has to be told the blur: Known(kernel=...), of shape (k, k).")
-    found = {"unchanged": image}
-    found |= {f"wiener {balance:g}": wiener(image, known.kernel, balance) for balance in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)}
-    return found | {f"richardson-lucy {rounds}": richardson_lucy(image, known.kernel, rounds) for rounds in (5, 10, 20, 40)}
+    found: Ways = {"unchanged": lambda: image}
+    found |= {f"wiener {by:g}": partial(wiener, image, known.kernel, by) for by in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)}
+    return found | {f"richardson-lucy {rounds}": partial(richardson_lucy, image, known.kernel, rounds) for rounds in (5, 10, 20, 40)}
 
 
 def wiener(image: Image, kernel: NDArray[np.floating], balance: float) -> Image:
@@ -41,7 +48,7 @@ def richardson_lucy(image: Image, kernel: NDArray[np.floating], rounds: int) -> 
     return _cut(np.stack([tool(channel.clip(1e-3), kernel, num_iter=rounds) for channel in frame], 2), image, margin)
 
 
-def inpainted(image: Image, known: Known) -> dict[str, Image]:
+def inpainted(image: Image, known: Known) -> Ways:
     """Telea and Navier-Stokes at two radii, the biharmonic surface, and the smoothest one. Raises UsageError without `known.hole`.
 
     Pixels outside the hole keep every bit.
@@ -52,14 +59,23 @@ def inpainted(image: Image, known: Known) -> dict[str, Image]:
         raise UsageError(f"classical inpainting needs the hole: Known(hole=...), True inside, of shape {image.shape[:2]}; got {got}.")
     cv2, mask = needed("cv2"), hole.astype(np.uint8)
     ways = {"telea": cv2.INPAINT_TELEA, "navier-stokes": cv2.INPAINT_NS}
-    found = {f"{name} {radius}": cv2.inpaint(image, mask, radius, way) for name, way in ways.items() for radius in (3, 7)}
+    found: Ways = {f"{name} {radius}": partial(cv2.inpaint, image, mask, radius, way) for name, way in ways.items() for radius in (3, 7)}
     if not hole.all():
         surface = needed("skimage.restoration").inpaint_biharmonic
-        found["biharmonic"] = eight(surface(unit(image), hole, channel_axis=-1, split_into_regions=True))
+        found["biharmonic"] = lambda: eight(surface(unit(image), hole, channel_axis=-1, split_into_regions=True))
+    found["smoothest"] = partial(smoothest, image, hole)
+    return {name: partial(_inside, made, image, hole) for name, made in found.items()}
+
+
+def smoothest(image: Image, hole: NDArray[np.bool_]) -> Image:
+    """The smoothest surface, as networks that fill holes begin with: `data.degrade.masks.fill`."""
     x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
     smooth = fill(x, torch.from_numpy(hole.copy())[None, None].float())
-    found["smoothest"] = eight(((smooth[0] + 1) / 2).permute(1, 2, 0).numpy())
-    return {name: np.where(hole[:, :, None], made, image) for name, made in found.items()}
+    return eight(((smooth[0] + 1) / 2).permute(1, 2, 0).numpy())
+
+
+def _inside(made: Callable[[], Image], image: Image, hole: NDArray[np.bool_]) -> Image:
+    return np.where(hole[:, :, None], made(), image)
 
 
 def _framed(image: Image, kernel: NDArray[np.floating]) -> tuple[NDArray[np.float32], int]:

@@ -74,6 +74,8 @@ class Applier:
     """For networks that fill holes: (1, 3, h, w) and its holes (1, 1, h, w), 0 or 1 -> the picture filled in an ordinary way."""
     hinted: bool = False
     """Whether it takes dots of known colour."""
+    channels: int = 3
+    """Of pictures: 3, or what else `given` takes at least."""
     keeps_grey: bool = True
     """Whether what is made of a grey picture is grey."""
     device: str = "cpu"
@@ -88,7 +90,7 @@ class Applier:
         return math.lcm(GRID, self.modulus)
 
     def run(self, picture: Array, *, tile: int | str = "auto", grey: bool = False) -> Made:
-        """picture (h, w, 3, 4 or 7), uint8, uint16 or float32 in [-1, 1] -> (h scale, w scale, 1 or 3) of the same kind.
+        """picture (h, w, c), c from `channels` on, uint8, uint16 or float32 in [-1, 1] -> (h scale, w scale, 1 or 3) of the same kind.
 
         tile: side of a tile in pixels, 0 for the whole picture at once, or "auto". grey: keep the luminance alone. Where memory runs
         out, tiles of half the size are tried, and `notes` say so; raises MemoryShortError where the smallest do not fit,
@@ -170,7 +172,7 @@ class Applier:
             module.register_forward_hook(lambda _m, _given, made: sizes.append(made.numel()) if isinstance(made, Tensor) else None)
             for module in (self.network.modules() if isinstance(self.network, nn.Module) else ())
         ]
-        picture = np.zeros((PROBE, PROBE, 4 if self.fill else 3), np.uint8)
+        picture = np.zeros((PROBE, PROBE, self.channels), np.uint8)
         try:
             made = self._piece(picture, grey=False)
         finally:

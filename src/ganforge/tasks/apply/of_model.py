@@ -59,7 +59,7 @@ def applier(model: Model, strength: float | None = None, export: str = LIVELY) -
     notes = () if strength is None or has_strength(model) else (SAME,)
     known = partial(Applier, network, network.scale, network.reach, network.exact, network.modulus, device=device, notes=notes)
     if isinstance(network, Fill):
-        return known(given=with_holes, fill=masks.fill)
+        return known(given=with_holes, fill=masks.fill, channels=4)
     if isinstance(network, Colour):
         takes = network.inputs > 1
         return known(given=with_hints if takes else luma, hinted=takes, keeps_grey=False)
