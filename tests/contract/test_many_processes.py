@@ -19,6 +19,7 @@ from ganforge.core.method import Progress
 from ganforge.core.optim import optimizer
 from ganforge.core.parallel import processes, world
 from ganforge.methods.autoencoding import BEGAN
+from ganforge.methods.controlled import ControlledTwoPlayer
 from ganforge.methods.style import Style
 from ganforge.methods.two_player import TwoPlayer
 from ganforge.runs import signals
@@ -84,14 +85,15 @@ def walk_images(rank: int, of: int, fused: bool = True):
 
 
 def walk_means(rank: int, of: int):
-    """BEGAN's k and StyleGAN2's mean path length, which follow what each process sees."""
+    """BEGAN's k, StyleGAN2's mean path length and how sure a discriminator is, which follow what each process sees."""
     torch.manual_seed(0)
     z, found = given_latents()(8).chunk(of)[rank], {}
     x = torch.linspace(-3, 3, 16).reshape(8, 2).chunk(of)[rank]
     began = autoencoding(BEGAN, latent=lambda n: z, optimizer=STEADY, gain=0.02, diversity=1.5)
     style = Style(TwoPlayer(Net(4, 2), Net(2, 1), loss=losses.logistic, optimizer=STEADY, latent=lambda n: z), decay=0.3, share=1.0)
     style.lengths = lambda z, y: style.generator(z).square().sum(1) + z.norm(dim=1)
-    for name, method in (("began", began), ("style", style)):
+    controlled = ControlledTwoPlayer(Net(4, 2), Net(2, 1), loss=losses.logistic, optimizer=STEADY, latent=lambda n: z)
+    for name, method in (("began", began), ("style", style), ("controlled", controlled)):
         for i in range(5):
             iterate(method, [{"x": x}], Progress(i, 8 * i, 40))
         found |= {f"{name}.{key}": value for key, value in method.state_dict().items()}
@@ -101,7 +103,7 @@ def walk_means(rank: int, of: int):
 def test_the_means_that_methods_keep_depend_on_what_is_seen():
     """Else their being equal in all processes would say nothing."""
     halves = [walk_means(rank, 2) for rank in (0, 1)]
-    for key in ("began.balance.0", "style.path.0"):
+    for key in ("began.balance.0", "style.path.0", "controlled.control.0"):
         assert halves[0][key] != halves[1][key] and 0 < halves[0][key]
     assert max(half["began.balance.0"] for half in halves) < 1, "not at its bound"
 

@@ -43,6 +43,7 @@ HANDED_ON = {
     ("testing.py", "small_recipe"): "as train",
     ("methods/adaptive.py", "AdaptiveTwoPlayer.__init__"): "those of its parent, which refuses others",
     ("methods/adaptive.py", "RampedTwoPlayer.__init__"): "those of its parent, which refuses others",
+    ("methods/controlled.py", "ControlledTwoPlayer.__init__"): "those of its parent, which refuses others",
     ("methods/autoencoding.py", "EBGAN.__init__"): "those of its parent, which refuses others",
     ("methods/autoencoding.py", "BEGAN.__init__"): "those of its parent, which refuses others",
 }

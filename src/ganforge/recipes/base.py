@@ -24,6 +24,7 @@ from ..core.schedule import cosine
 from ..data.images import Images
 from ..data.spec import DataSpec
 from ..methods.adaptive import AdaptiveTwoPlayer, RampedTwoPlayer
+from ..methods.controlled import ControlledRampedTwoPlayer, ControlledTwoPlayer
 from ..methods.two_player import Penalty, TwoPlayer
 from ..networks import image
 from ..networks.augment import Adaptive, Change, DiffAugment
@@ -56,6 +57,8 @@ AUGMENTED: dict[str, tuple[type[TwoPlayer], type[Change] | None]] = {
     "ramp": (RampedTwoPlayer, Adaptive),
 }
 """What --augment makes of the method, and what it changes examples by."""
+CONTROLLED: dict[type[TwoPlayer], type[TwoPlayer]] = {TwoPlayer: ControlledTwoPlayer, RampedTwoPlayer: ControlledRampedTwoPlayer}
+"""What --penalty-control makes of that."""
 
 
 def check_limits(recipe: Any, limits: Mapping[str, tuple[float, float]]) -> None:
@@ -120,7 +123,7 @@ class GameRecipe:
         """
         for known in fields(self):
             default: Any = known.default
-            planned = hasattr(self, "plan") and known.name in options and default <= 0
+            planned = hasattr(self, "plan") and known.name in options and default is not False and default <= 0
             if known.name in options and getattr(self, known.name) != default and not planned:
                 raise UsageError(f"--{known.name.replace('_', '-')} needs {needs}; as it is, nothing would look at it.")
 
@@ -148,6 +151,9 @@ class TwoPlayerRecipe(GameRecipe):
     """Apply penalties on every k-th step only, k times as strong."""
     penalty_share: float = 1.0
     """Share of the batch that penalties look at."""
+    penalty_control: bool = False
+    """Raise the penalties' weight while the discriminator is too sure of what is real, and lower it while it is not sure enough: for data
+    whose right weight nobody knows. For logistic and relativistic losses."""
     label_smoothing: float = 0.0
     """Treat real examples as real with this much less than certainty."""
     pack: int = 1
@@ -174,6 +180,8 @@ class TwoPlayerRecipe(GameRecipe):
             raise UsageError(f"--pack {self.pack} does not divide the batch of {self.run.batch // self.run.accumulate}.")
         if self.augment not in AUGMENTED:
             raise UsageError(f"--augment must be {', '.join(AUGMENTED)}; got '{self.augment}'.{nearest(self.augment, AUGMENTED)}")
+        if self.penalty_control and self.augment == "ada":
+            raise UsageError("--penalty-control and --augment ada both steer by how sure the discriminator is: take one of them.")
         if self.label_smoothing and self.loss.relativistic:
             raise UsageError("--label-smoothing needs a loss with labels (logistic, least_squares); a relativistic loss compares pairs.")
 
@@ -195,13 +203,15 @@ class TwoPlayerRecipe(GameRecipe):
         if self.label_dropout and not spec.classes:
             raise UsageError("--label-dropout needs labels: put each class into its own sub-folder, or give --labels labels.csv.")
         if not self.penalty:
-            self.only_with("a penalty, such as --penalty r1", "penalty_weight", "penalty_end", "penalty_every", "penalty_share")
+            idle = ("penalty_weight", "penalty_end", "penalty_every", "penalty_share", "penalty_control")
+            self.only_with("a penalty, such as --penalty r1", *idle)
         pair, channels, classes = self.pair(spec), spec.shape[0] * self.pack, spec.classes + bool(self.label_dropout)
         with refusing():
             generator = pair.generator(spec.shape, self.z, self.width, classes, self.condition)
             discriminator = pair.discriminator((channels, *spec.shape[1:]), self.d_width or self.width, classes, self.d_condition)
         weight = cosine(self.penalty_weight, self.penalty_weight * self.penalty_end)
         method, changes = AUGMENTED[self.augment]
+        method = CONTROLLED[method] if self.penalty_control else method
         return method(
             generator.to(spec.device),
             discriminator.to(spec.device),
