@@ -8,7 +8,9 @@ Learnt from 732 photographs of fruit (benchmarks/photographs.py); judged on piec
 of anything else, those that scikit-image and scikit-learn bring. A classical method is tried at many strengths, and the one with the best
 mean on the very test set counts; it is told the kernel of the blur, the level of the noise, the mean colour of the photographs. Colours
 are learnt and judged on one kind of fruit, and no dots are given. "faithful" is the network before the game, "generator" the one after.
-PSNR / SSIM / perceptual distance are means over images of 8 bits; PSNR of inpainting counts the holes alone.
+PSNR / SSIM / perceptual distance are means over images of 8 bits; PSNR of inpainting counts the holes alone. The perceptual distance is
+that of the Inception network of 2015, which no training looks through: --set perceptual_weight=1, and the choice of the best moment of a
+run, go by another one.
 What is done already is not done again: scores.json, table.md, a picture a task and the runs are in --out.
 """
 
@@ -32,13 +34,16 @@ import ganforge
 from ganforge.data.degrade import presets
 from ganforge.data.source import cache_folder
 from ganforge.methods import tasks
-from ganforge.metrics import classical
+from ganforge.metrics import classical, weights
 from ganforge.metrics.classical.colouring import mean_chroma
 from ganforge.metrics.classical.known import Image, Known
 from ganforge.metrics.colour import delta_e2000
-from ganforge.metrics.features import to_uint8
-from ganforge.metrics.likeness import Sight, sight
+from ganforge.metrics.features import inception, to_uint8
+from ganforge.metrics.features.base import colour
+from ganforge.metrics.features.network import ready
+from ganforge.metrics.likeness import Sight
 from ganforge.metrics.pairs import ssim
+from ganforge.metrics.perceptual import perceptual_distance
 from ganforge.runs.grid import grid, save_png
 from ganforge.runs.model import Model
 from ganforge.runs.pictures import translated
@@ -57,6 +62,8 @@ KIND = "Satsumas"
 """The closed domain of colours."""
 SIDE, MOST, CROP = 256, 20, 128
 """Of test pieces, how many of fruit, and what is shown of them."""
+LOOKS = ("Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e")
+"""Layers of the Inception network whose maps are compared, at 1/2 to 1/16 of the resolution."""
 SHOWN = 3
 """Pieces of either set on a picture."""
 
@@ -113,6 +120,27 @@ def judged(made: Tensor, test: Test, eye: Sight) -> dict[str, float]:
     return dict(zip(("PSNR", "SSIM", "perceptual", "Delta-E"), map(statistics.mean, columns), strict=True))
 
 
+def independent() -> Sight:
+    """A perceptual distance (LPIPS without learnt heads) that no run has learnt by or been chosen by."""
+    state, _ = weights.obtain("inception", inception.convert, cache_folder(), published=inception.PUBLISHED)
+    with torch.device("meta"):
+        keys = inception.network(768).state_dict().keys()
+    net = ready(lambda: inception.network(768), {key: state[key] for key in keys}, "cpu")
+
+    def maps(x: Tensor) -> list[Tensor]:
+        found = []
+        for name, layer in net.named_children():
+            x = layer(x)
+            found += [x] if name in LOOKS else []
+        return found
+
+    @torch.no_grad()
+    def distance(a: Tensor, b: Tensor) -> Tensor:
+        return perceptual_distance(maps, colour(a), colour(b))
+
+    return Sight("perceptual-inception", distance)
+
+
 def arrays(images: Tensor) -> list[Image]:
     """(n, 3, h, w) uint8 -> n of (h, w, 3)."""
     return [image.permute(1, 2, 0).contiguous().numpy() for image in images]
@@ -142,7 +170,7 @@ def one(task: str, options: argparse.Namespace, rows: list[dict[str, Any]]) -> N
     seeds = sorted(set(range(options.seeds)) - {row["seed"] for row in rows if row["task"] == task})
     if not seeds:
         return
-    eye, fruit = sight("", cache_folder(), "cpu"), middles(parts[0], SIDE, 100)
+    eye, fruit = independent(), middles(parts[0], SIDE, 100)
     tests = {"fruit": damaged(task, middles(parts[1], SIDE, MOST), fruit), "anything": damaged(task, samples(SIDE), fruit)}
     rivals = {where: rival(task, test) for where, test in tests.items()}
     for seed in seeds:
