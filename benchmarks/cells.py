@@ -48,6 +48,12 @@ def kept(path: Path, make: Callable[..., Any], *of: Any) -> Any:
     return json.loads(path.read_text())
 
 
+def same(path: Path, settings: dict[str, Any]) -> None:
+    """Keep in a JSON file what the results beside it were made with. Raises SystemExit where that is something else already."""
+    if (had := kept(path, lambda: settings)) != settings:
+        raise SystemExit(f"{path.parent} holds results of other settings, {had}, not {settings}: choose another --out.")
+
+
 def planned(path: Path, recipe: Any, data: Any) -> Any:
     """The recipe with everything decided, as the file says; what is measured is measured once, so that all runs do the same."""
     return rebuild(type(recipe), kept(path, lambda: describe(plan(recipe, data, data.spec, CPU)[0])))
@@ -85,25 +91,42 @@ class Seeing(NamedTuple):
     metric: str
 
 
-def seeing(data: ImageSet) -> Seeing:
+def seeing(data: ImageSet, path: Path) -> Seeing:
+    """What the JSON file says, so that all cells of a set are judged alike. Raises DataError where that cannot be had any more."""
+    name, metric = kept(path, _choice, data)
+    return Seeing(find(name, data=data), metric)
+
+
+def _choice(data: ImageSet) -> tuple[str, str]:
     """A classifier where there are classes; else what knows photographs, if it can be had."""
     if data.labels is not None and data.spec.classes > 1:
-        return Seeing(find("classifier", data=data), "fid")
+        return "classifier", "fid"
     try:
-        return Seeing(find("efficientnet-lite0"), "mind")
+        find("efficientnet-lite0")
     except DataError as error:
         print(f"random features instead of efficientnet-lite0: {str(error).splitlines()[0]}", flush=True)
-        return Seeing(find("random"), "mind")
+        return "random", "mind"
+    return "efficientnet-lite0", "mind"
+
+
+class Seen(NamedTuple):
+    """What was noted in a run, by the number of images at that moment: what a restart goes through again takes the place of the first time,
+    as it does in the training's clock."""
+
+    rows: dict[int, dict[str, Any]]
+    words: dict[int, str]
+    looked: dict[int, float]
+    """Seconds that the looks took."""
 
 
 class Watch:
-    """Scores the averaged generator of a run, listens to the guard, and keeps the last picture. rows: of the run before a restart."""
+    """Scores the averaged generator of a run, listens to the guard, and keeps the last picture. seen: what all attempts at a run share."""
 
-    def __init__(self, method: Any, data: Any, run: Any, eyes: Seeing, rows: list[dict[str, Any]]) -> None:
+    def __init__(self, method: Any, data: Any, run: Any, eyes: Seeing, seen: Seen) -> None:
         self.opened = Opened(eyes.features, eyes.metric, method, data)
         self.guard = Guard(method, data, dataclasses.asdict(run))
         self.pictures = OfLatents(method, data.spec.classes)
-        self.rows, self.words, self.looked = rows, Counter[str](), 0.0
+        self.rows, self.words, self.looked = seen
         self.numbers: dict[str, float] = {}
         """The newest reading of each number: not all are logged in every step."""
         self.last: Tick | None = None
@@ -116,39 +139,39 @@ class Watch:
         began, self.last = time.monotonic(), tick
         self.numbers |= tick.numbers
         if said := self.guard.look(tick):
-            self.words[said.word] += 1
+            self.words[tick.now.seen] = said.word
             self.health = {"word": said.word, **said.numbers}
         if due(tick.now, LOOKS):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)  # for generators that draw noise of their own
                 (metric, score), *_ = self.opened.score(self.opened.fakes(tick.average.networks["generator"])).items()
-            self.rows = [row for row in self.rows if row["seen"] < tick.now.seen]
-            self.rows.append({"seen": tick.now.seen, "metric": metric, "value": score.value, **self.numbers})
+            self.rows[tick.now.seen] = {"seen": tick.now.seen, "metric": metric, "value": score.value, **self.numbers}
             print(f"    {tick.now.seen:,} images: {metric} {score.value:.4g}, {self.health['word']}", flush=True)
-        self.looked += time.monotonic() - began
+        self.looked[tick.now.seen] = time.monotonic() - began
 
     def scores(self) -> dict[str, Any]:
         """final, best and their ratio; spread: mean distance between fakes of a class over that of real images; and the guard's words."""
         assert self.last is not None
-        values = [row["value"] for row in self.rows]
-        now, seconds = self.last.now, self.last.seconds - self.looked
+        curve = [self.rows[seen] for seen in sorted(self.rows)]
+        values = [row["value"] for row in curve]
+        now, seconds = self.last.now, self.last.seconds - sum(self.looked.values())
         return {
-            **{"metric": self.rows[-1]["metric"], "floor": self.opened.floor.get("floor"), "final": values[-1], "best": min(values)},
+            **{"metric": curve[-1]["metric"], "floor": self.opened.floor.get("floor"), "final": values[-1], "best": min(values)},
             **{"ratio": values[-1] / min(values), "spread": self.health["diversity"], "coverage": self.health["coverage"]},
-            **{"word": self.health["word"], "words": dict(self.words), "restarts": self.last.restart.number},
-            **{"seen": now.seen, "images_per_second": now.seen / max(seconds, 1e-9), "curve": self.rows},
+            **{"word": self.health["word"], "words": Counter(self.words.values()), "restarts": self.last.restart.number},
+            **{"seen": now.seen, "images_per_second": now.seen / max(seconds, 1e-9), "curve": curve},
         }
 
 
 def trained(recipe: Any, data: Any, eyes: Seeing, picture: Path) -> dict[str, Any]:
     """The scores of a decided recipe, trained from its seed; its last samples become a picture. Raises DivergedError."""
-    rows: list[dict[str, Any]] = []
+    seen = Seen({}, {}, {})
 
     def attempt(chosen: Any, restart: Any) -> Watch:
         torch.manual_seed(chosen.run.seed)
         method = chosen.method(data.spec)
         machine.layout(method, chosen.run.layout)
-        watch = Watch(method, data, chosen.run, eyes, rows)
+        watch = Watch(method, data, chosen.run, eyes, seen)
         train(method, data, chosen.run, folder=Path(folder), device=CPU, watcher=watch, restart=restart)
         return watch
 

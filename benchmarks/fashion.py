@@ -1,14 +1,15 @@
 """auto against dcgan with the classic loss on Fashion-MNIST, the same minutes on the same machine, several seeds.
 
     python benchmarks/fashion.py --minutes 5 --seeds 3 --out runs/fashion        # about 35 minutes; writes table.md and pictures
-    python benchmarks/fashion.py --images 60000 --seeds 1 --recipes wgan lsgan   # as many images each, however long that takes
+    python benchmarks/fashion.py --images 60000 --seeds 1 --recipes wgan lsgan --out runs/recipes   # as many images each, in any time
     taskset -c 1 python benchmarks/fashion.py --recipes dcgan                    # two processes can share the work, a core and recipes each
 
 FD-cnn (benchmarks/judge.py) of 10,000 fakes, classes in equal parts, to the 10,000 held-out images, every tenth of the
 run: the last value, and the last over the best, which shows late collapse. "agree": how often the judge takes a fake
 for the class that was asked for. "spread": the variance within classes over that of real images. Judging time is not part of the minutes.
 The number of images that fit into the minutes is found once for each recipe, before anything is trained (--seeds 0 does no more), so that
-it is a quiet machine's; what is trained is not trained again when the command is repeated (--out holds a JSON file of each run).
+it is a quiet machine's; what is trained is not trained again when the command is repeated (--out holds a JSON file of each run, all of the
+same budget and data).
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from cells import kept
 from judge import Judge
 
 from ganforge.core import machine
 from ganforge.core.method import Progress
 from ganforge.core.recipe import describe, override, rebuild
+from ganforge.core.run import Run
 from ganforge.core.train import Tick, train
 from ganforge.data.images import Images
 from ganforge.recipes import find
@@ -65,15 +68,43 @@ class Scores:
 
 def planned(name: str, options: argparse.Namespace) -> Any:
     """The recipe with everything decided, from the speed of this machine: once, so that all seeds do the same, whatever is running."""
-    kept = options.out / f"{name}-plan.json"
-    if not kept.is_file():
-        recipe = override(find(name)(data=Images(path=options.data)), {"minutes": options.minutes, "examples": options.images})
-        data = recipe.dataset()
-        recipe, told = plan(recipe, data, data.spec, torch.device("cpu"))
-        kept.write_text(json.dumps({**describe(recipe), "notes": told["notes"]}, indent=1))
-    fields = json.loads(kept.read_text())
+    fields = kept(options.out / f"{name}-plan.json", made, name, options)
+    fields.pop("budget", "")
     print(f"{name}: " + "; ".join(fields.pop("notes")), flush=True)
     return rebuild(find(name), fields)
+
+
+def made(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """A plan as JSON, with its notes and the budget that it is for."""
+    recipe = override(find(name)(data=Images(path=options.data)), {"minutes": options.minutes, "examples": options.images})
+    data = recipe.dataset()
+    recipe, told = plan(recipe, data, data.spec, torch.device("cpu"))
+    return {**describe(recipe), "notes": told["notes"], "budget": budget(options)}
+
+
+def budget(options: argparse.Namespace) -> str:
+    """What each run may spend, in words."""
+    return f"{options.images:,} images" if options.images else f"{options.minutes:g} min"
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raise SystemExit where --out holds plans or results of other data, or of another budget, which one table cannot show."""
+    asked, counts = f"{budget(options)} of {options.data}", {}
+    for path in options.out.glob("*-plan.json"):
+        fields = json.loads(path.read_text())
+        had = f"{fields.get('budget') or format(fields['run']['minutes'], 'g') + ' min'} of {fields['data']['path']}"
+        if had != asked:
+            raise SystemExit(f"{path} is for {had}, not {asked}: choose another --out.")
+        counts[path.name.removesuffix("-plan.json")] = fields["run"]["examples"], fields["run"]["batch"]
+    for path in results(options):
+        row = json.loads(path.read_text())
+        count, batch = counts.get(row["recipe"], (options.images, Run.batch))  # of minutes without a plan nobody knows how many images
+        if not 0 <= row["seen"] - count < batch:
+            raise SystemExit(f"{path} saw {row['seen']:,} images, which is not what {asked} allow: choose another --out.")
+
+
+def results(options: argparse.Namespace) -> list[Path]:
+    return sorted(options.out.glob("*-[0-9]*.json"))
 
 
 def one(name: str, seed: int, options: argparse.Namespace, judge: Judge) -> dict:
@@ -120,21 +151,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/fashion"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    check(options)
     machine.use_threads(0)
     judge = Judge(options.data, Path("runs/judges"))
     floor = judge.floor(Images(path=options.data).load().images)
     print(f"judge: {judge.accuracy():.2%} on held-out images; real against real {floor:.2f}", flush=True)
     for name in options.recipes:
         planned(name, options)
-    budget = f"{options.images:,} images" if options.images else f"{options.minutes:g} min"
     for seed in range(options.seeds):
         for name in options.recipes:
-            kept = options.out / f"{name}-{seed}.json"
-            if not kept.is_file():
-                kept.write_text(json.dumps(one(name, seed, options, judge), indent=1))
-    rows = [json.loads(path.read_text()) for path in sorted(options.out.glob("*-[0-9]*.json"))]
+            kept(options.out / f"{name}-{seed}.json", one, name, seed, options, judge)
+    rows = [json.loads(path.read_text()) for path in results(options)]
     if rows:
-        (options.out / "table.md").write_text(told := table(rows, floor, budget))
+        (options.out / "table.md").write_text(told := table(rows, floor, budget(options)))
         print(told)
 
 

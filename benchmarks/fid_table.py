@@ -7,8 +7,8 @@
 
 Each model draws as many images as there are held-out ones (10,000), classes in equal parts; FID and KID are taken on the 2015 Inception
 network by `gan evaluate`, against the held-out images. The floor is the same of as many training images. Runs that are already in --out
-are not trained again; two processes can share the work, one core each: taskset -c 1, with recipes of its own and --threads 1.
---train-only leaves the judging, which likes all cores, to a later call.
+are not trained again, and of other data, --images or --samples they are refused; two processes can share the work, one core each:
+taskset -c 1, with recipes of its own and --threads 1. --train-only leaves the judging, which likes all cores, to a later call.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import json
 import statistics
 from pathlib import Path
 from typing import Any
+
+from cells import kept
 
 import ganforge
 from ganforge.core import machine
@@ -32,6 +34,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 """What is changed of each: the published width of sngan is four times wider than a processor can train in an evening."""
 MAIN = list(RECIPES)[:4]
 METRICS = "fid,kid,pr"
+SAMPLES = 10_000
+"""Unless asked for otherwise, and of scores that do not say."""
 COMMON = {"evaluate": "none", "snapshots": 5, "save_minutes": 5.0}
 
 
@@ -45,21 +49,33 @@ def one(name: str, seed: int, options: argparse.Namespace) -> None:
         run = ganforge.train(options.data, name, out=str(folder), **settings)
     else:
         run = ganforge.resume(folder)
-    if options.train_only:
-        return
-    found = ganforge.evaluate(folder, metrics=METRICS, features=options.features, samples=options.samples)
+    if not options.train_only:
+        kept(told, scores, run, name, seed, options)
+
+
+def scores(run: Any, name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """What a trained run is judged to be, with what it was judged on."""
+    found = ganforge.evaluate(run.folder, metrics=METRICS, features=options.features, samples=options.samples)
     last = run.history()[-1]
-    row = {"recipe": name, "seed": seed, "images": last["seen"], "seconds": last["seconds"], **told_of(found)}
-    told.write_text(json.dumps(row, indent=1))
+    row = {"recipe": name, "seed": seed, "images": last["seen"], "seconds": last["seconds"], "samples": options.samples}
+    return row | {"values": found.values, "floor": found.floor, "protocol": found.protocol}
+
+
+def check(name: str, seed: int, options: argparse.Namespace) -> None:
+    """Raise SystemExit where this run, or its scores, are there and were made with other settings than those that are asked for."""
+    folder, told, had = options.out / f"{name}-{seed}", judged(name, seed, options), {}
+    if (folder / "recipe.json").is_file():
+        fields = json.loads((folder / "recipe.json").read_text())["fields"]
+        had = {"data": fields["data"]["path"], "images": fields["run"]["examples"]}
+    if told.is_file():
+        had["samples"] = json.loads(told.read_text()).get("samples", SAMPLES)
+    if had != (asked := {key: getattr(options, key) for key in had}):
+        raise SystemExit(f"{folder} was made with {had}, not {asked}: choose another --out.")
 
 
 def judged(name: str, seed: int, options: argparse.Namespace) -> Path:
     """Where the numbers of a run lie."""
     return options.out / f"{name}-{seed}" / f"{options.features}.json"
-
-
-def told_of(found: Any) -> dict[str, Any]:
-    return {"values": found.values, "floor": found.floor, "protocol": found.protocol}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -85,7 +101,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=MAIN, choices=list(RECIPES))
     parser.add_argument("--data", default="fashion-mnist")
     parser.add_argument("--images", type=int, default=60_000, help="that each run sees")
-    parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--samples", type=int, default=SAMPLES)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--features", default="inception", help="also inception-bf16, and whatever else gan evaluate knows")
@@ -94,6 +110,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/fid"))
     options = parser.parse_args()
     jobs = [(name, seed) for seed in range(options.seeds) for name in options.recipes]
+    for name, seed in jobs:
+        check(name, seed, options)
     if not options.only_table:
         machine.use_threads(options.threads)
         for name, seed in jobs:

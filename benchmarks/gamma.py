@@ -112,7 +112,7 @@ def main() -> None:
     if not options.only_table:
         machine.use_threads(options.threads)
         for name, images in found(options.sets, options.out / "sets").items():
-            eyes = seeing(images.load())
+            eyes = seeing(images.load(), options.out / f"{name}-features.json")
             for seed in range(options.seeds):
                 for arm in options.arms:
                     path = options.cells / f"{name}-{_file(arm)}-seed{seed}.json"

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cells import Last, kept, planned
+from cells import Last, kept, planned, same
 from torch.nn.functional import cross_entropy
 
 from ganforge.core import machine
@@ -133,9 +133,8 @@ def main() -> None:
     options = parser.parse_args()
     if not options.only_table:
         machine.use_threads(options.threads)
-        settings = {key: getattr(options, key) for key in ("data", "minutes", "examples", "width", "alone_steps", "spread")}
-        if kept(options.out / "settings.json", lambda: settings) != settings:
-            raise SystemExit(f"{options.out} holds runs with other settings ({options.out / 'settings.json'}): choose another --out.")
+        asked = ("data", "minutes", "examples", "width", "alone_steps", "spread")
+        same(options.out / "settings.json", {key: getattr(options, key) for key in asked})
         for seed in range(options.seeds):
             for labels in options.labels:
                 kept(options.out / f"labels{labels}-seed{seed}.json", one, labels, seed, options)

@@ -44,20 +44,27 @@ def generative() -> list[str]:
 
 
 def one(images: Images, name: str, recipe: str, seed: int, options: argparse.Namespace, eyes: Seeing) -> Row:
-    """Train one recipe on one set with one seed; how it went, whatever that was."""
+    """Train one recipe on one set with one seed; how it went, whatever that was. Raises what the machine is to blame for (no disk, no
+    memory, no weights), which is no result: the next start tries again."""
     print(f"{name}, {recipe}, seed {seed}", flush=True)
     row: Row = {"set": name, "recipe": recipe, "seed": seed}
     try:
-        asked = {"examples": options.images, "seed": seed, "threads": options.threads}
-        start = override(find(recipe)(data=images), asked)
+        start = override(find(recipe)(data=images), {"examples": options.images, "seed": seed, "threads": options.threads})
         data = start.dataset()
+    except (UsageError, DataError) as error:
+        return row | {"refused": str(error)}
+    chosen = None
+    try:
         chosen, told = plan(start, data, data.spec, CPU)
         return row | {"plan": told["notes"]} | trained(chosen, data, eyes, options.cells / "pictures" / f"{name}-{recipe}-{seed}.png")
-    except (UsageError, DataError) as error:
+    except UsageError as error:
         return row | {"refused": str(error)}
     except DivergedError as error:
         return row | {"failed": f"diverged: {error}", "restarts": error.restart.number}
     except Exception as error:  # whatever ends a training on defaults is what is looked for here
+        without_weights = chosen is None and isinstance(error, DataError)
+        if without_weights or isinstance(error, OSError | MemoryError):
+            raise
         return row | {"failed": f"{type(error).__name__}: {error}"}
 
 
@@ -141,7 +148,7 @@ def fill(options: argparse.Namespace, tell: Callable[[], None]) -> None:
             for recipe in options.recipes:
                 path = options.cells / f"{name}-{recipe}-seed{seed}.json"
                 if not path.is_file():
-                    judges[name] = judges.get(name) or seeing(images.load())
+                    judges[name] = judges.get(name) or seeing(images.load(), options.out / f"{name}-features.json")
                     kept(path, one, images, name, recipe, seed, options, judges[name])
                     tell()
 

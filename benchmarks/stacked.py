@@ -20,7 +20,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from cells import Last, kept, planned
+from cells import Last, kept, planned, same
 from judge import Judge
 
 from ganforge.core import machine
@@ -92,6 +92,7 @@ def main() -> None:
     options.place = options.out / f"{options.data}-{options.images}"
     if not options.only_table:
         machine.use_threads(options.threads)
+        same(options.place / "settings.json", {"stacks": options.stacks, "samples": options.samples})
         judge = Judge(options.data, Path("runs/judges"))
         kept(options.place / "real.json", ceiling, judge, options)
         data = stacked(Images(path=options.data, flip="no").load(), options.stacks)

@@ -61,6 +61,10 @@ relativistic_average = _pair(
 )
 """Relativistic average: each example against the mean of the other side (Jolicoeur-Martineau, 2018, arXiv:1807.00734, sec. 4.2)."""
 
+LIKELIHOOD = {"logistic": logistic, "minimax": minimax, "relativistic": relativistic}
+"""At the optimum of these the logit of an image is the logarithm of how much likelier it is to be real than generated, up to a constant
+(Goodfellow et al., 2014, arXiv:1406.2661, prop. 1)."""
+
 
 def smooth(pair: Pair, amount: float) -> Pair:
     """One-sided label smoothing: real examples count as real with weight 1 - amount (Salimans et al., 2016, arXiv:1606.03498, sec. 3.4).

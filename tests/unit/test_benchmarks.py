@@ -3,6 +3,8 @@
 import json
 import math
 import sys
+from argparse import Namespace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import cells
+import fashion
+import fid_table
 import gamma
 import semi_supervised
 import sets
 import stability
 import stacked
 
+from ganforge.core.errors import DataError, DivergedError, MemoryShortError, StorageError, UsageError
 from ganforge.core.recipe import override
+from ganforge.core.train import train
 from ganforge.data.images import Images
 from ganforge.recipes import find
 
@@ -49,19 +55,113 @@ def test_a_mess_of_files_is_read_but_for_what_cannot_be(tmp_path):
     assert len(images.report["skipped"]) == 3, images.report["skipped"]
 
 
-def test_a_run_is_scored_from_its_looks_and_leaves_a_picture(tmp_path):
-    images = Images(path="digits")
+def test_results_of_other_settings_are_not_mixed(tmp_path):
+    path = tmp_path / "settings.json"
+    for _ in range(2):
+        cells.same(path, {"samples": 100})
+    with pytest.raises(SystemExit, match="choose another --out"):
+        cells.same(path, {"samples": 200})
+
+
+def test_cells_of_a_set_are_judged_alike_whatever_can_be_had_later(tmp_path, monkeypatch):
+    def offline(name, data=None):
+        if name == "efficientnet-lite0":
+            raise DataError("no weights")
+        return name
+
+    known = Images(path="digits", labels="none").load()
+    monkeypatch.setattr(cells, "find", offline)
+    assert cells.seeing(known, tmp_path / "a.json") == ("random", "mind")
+    monkeypatch.setattr(cells, "find", lambda name, data=None: name)
+    assert cells.seeing(known, tmp_path / "a.json") == ("random", "mind")
+    assert cells.seeing(known, tmp_path / "b.json") == ("efficientnet-lite0", "mind")
+    monkeypatch.setattr(cells, "find", offline)
+    with pytest.raises(DataError, match="no weights"):
+        cells.seeing(known, tmp_path / "b.json")
+    assert cells.seeing(Images(path="digits").load(), tmp_path / "c.json") == ("classifier", "fid")
+
+
+def small():
+    """A recipe of ten steps and its data."""
     recipe = override(
-        find("dcgan")(data=images),
+        find("dcgan")(data=Images(path="digits")),
         {"width": 4, "z": 4, "examples": 640, "batch": 64, "precision": "fp32", "layout": "contiguous", "threads": 1},
     )
-    data = recipe.dataset()
+    return recipe, recipe.dataset()
+
+
+def test_a_run_is_scored_from_its_looks_and_leaves_a_picture(tmp_path):
+    recipe, data = small()
     found = cells.trained(recipe, data, cells.Seeing(cells.find("random"), "mind"), tmp_path / "pictures" / "cell.png")
     assert [row["seen"] for row in found["curve"]] == [64 * k for k in range(1, 11)] and (tmp_path / "pictures" / "cell.png").is_file()
     values = [row["value"] for row in found["curve"]]
     assert found["final"] == values[-1] and found["best"] == min(values) and found["ratio"] == values[-1] / min(values)
     assert found["metric"] == "MIND-random" and found["restarts"] == 0 and sum(found["words"].values()) == 10
     json.dumps(found)
+
+
+def test_a_cell_that_goes_back_to_a_checkpoint_is_scored_from_all_its_looks(tmp_path, monkeypatch):
+    """It is cut off after five steps, of which the last makes the checkpoint, and diverges at once."""
+    starts, watches = [], []
+
+    def breaking(method, data, run, **how):
+        starts.append(how["restart"].number)
+        watches.append(how["watcher"])
+        steps = count(1)
+        train(method, data, run, **how, stop=(lambda: next(steps) >= 5) if len(starts) == 1 else lambda: False)
+        if len(starts) == 1:
+            raise DivergedError("a loss stopped being finite.", how["restart"])
+
+    monkeypatch.setattr(cells, "train", breaking)
+    recipe, data = small()
+    found = cells.trained(recipe, data, cells.Seeing(cells.find("random"), "mind"), tmp_path / "cell.png")
+    assert starts == [0, 1] and found["restarts"] == 1
+    seen = [64 * k for k in range(1, 11)]
+    assert [row["seen"] for row in found["curve"]] == seen and found["best"] == min(row["value"] for row in found["curve"])
+    assert sum(found["words"].values()) == 10 and sorted(watches[-1].looked) == seen
+
+
+def made_folder(where, images, scores):
+    where.mkdir()
+    (where / "recipe.json").write_text(json.dumps({"fields": {"data": {"path": "digits"}, "run": {"examples": images}}}))
+    (where / "random.json").write_text(json.dumps(scores))
+
+
+def test_true_fid_of_other_images_data_or_samples_is_not_shown(tmp_path):
+    asked = {"out": tmp_path, "features": "random", "data": "digits", "images": 2000, "samples": 10_000}
+    made_folder(tmp_path / "dcgan-0", 2000, {})
+    made_folder(tmp_path / "dcgan-1", 2000, {"samples": 500})
+    fid_table.check("dcgan", 0, Namespace(**asked))
+    fid_table.check("dcgan", 1, Namespace(**asked | {"samples": 500}))
+    fid_table.check("dcgan", 2, Namespace(**asked))
+    for seed, other in ((0, {"images": 60_000}), (0, {"data": "mnist"}), (0, {"samples": 500}), (1, {})):
+        with pytest.raises(SystemExit, match=rf"dcgan-{seed} was made with .*: choose another --out"):
+            fid_table.check("dcgan", seed, Namespace(**asked | other))
+
+
+def test_a_table_of_minutes_takes_no_results_of_images_and_none_of_other_minutes(tmp_path):
+    def fits(folder, **asked):
+        try:
+            fashion.check(Namespace(**{"out": folder, "data": "digits", "minutes": 5.0, "images": 0} | asked))
+        except SystemExit as error:
+            assert str(error).endswith("choose another --out.")
+            return False
+        return True
+
+    of_minutes, of_images = tmp_path / "minutes", tmp_path / "images"
+    for folder, seen in ((of_minutes, 70400), (of_images, 60032)):
+        folder.mkdir()
+        (folder / "auto-0.json").write_text(json.dumps({"recipe": "auto", "seen": seen}))
+    plan = {"data": {"path": "digits"}, "run": {"minutes": 5.0, "examples": 70400, "batch": 64}, "notes": []}
+    (of_minutes / "auto-plan.json").write_text(json.dumps(plan))
+    assert fits(of_minutes) and not fits(of_minutes, minutes=10.0) and not fits(of_minutes, images=60_000)
+    assert not fits(of_minutes, images=70400) and not fits(of_minutes, data="mnist")
+    assert fits(of_images, images=60_000) and not fits(of_images) and not fits(of_images, images=70_000)
+    plan["run"]["examples"] = 60_000
+    (of_images / "auto-plan.json").write_text(json.dumps(plan | {"budget": "60,000 images"}))
+    assert fits(of_images, images=60_000) and not fits(of_images)
+    (of_minutes / "dcgan-0.json").write_text(json.dumps({"recipe": "dcgan", "seen": 60032}))
+    assert not fits(of_minutes), "no plan says that it had five minutes"
 
 
 def test_gamma_tells_which_weights_are_near_the_best_of_the_nine():
@@ -96,6 +196,39 @@ def test_stability_tells_failures_words_and_what_was_held():
     assert "4 runs: 1 failed, 0 were restarted, 1 ended with a word of the guard, 1 ended within 5 % of their best." in told
     table = stability.held(rows)
     assert "| digits | 1.020 | 1.200 | 1.200 |" in table and "At most 1.05: 1 of 2" in table
+
+
+@pytest.mark.parametrize(
+    ("where", "error", "kept"),
+    [
+        ("plan", DataError("the weights could not be fetched"), None),
+        ("plan", MemoryShortError("no memory"), None),
+        ("plan", UsageError("this size is not known"), "refused"),
+        ("trained", StorageError("the disk is full"), None),
+        ("trained", MemoryError(), None),
+        ("trained", DataError("the model draws NaN"), "failed"),
+        ("trained", DivergedError("NaN"), "failed"),
+        ("trained", RuntimeError("shapes"), "failed"),
+    ],
+)
+def test_what_the_machine_is_to_blame_for_is_no_result_of_a_recipe(where, error, kept, tmp_path, monkeypatch):
+    def fails(*args):
+        raise error
+
+    monkeypatch.setattr(stability, "plan", lambda recipe, *args: (recipe, {"notes": []}))
+    monkeypatch.setattr(stability, where, fails)
+    asked = Images(path="digits"), "digits", "dcgan", 0, Namespace(images=64, threads=1, cells=tmp_path), None
+    if kept is None:
+        with pytest.raises(type(error)):
+            stability.one(*asked)
+    else:
+        assert str(error) in stability.one(*asked)[kept]
+
+
+def test_a_recipe_that_refuses_a_set_says_why(tmp_path):
+    options = Namespace(images=64, threads=1, cells=tmp_path)
+    row = stability.one(Images(path="digits", labels="none"), "digits", "semi-supervised", 0, options, None)
+    assert "needs the class of some images" in row["refused"]
 
 
 def test_every_recipe_of_images_is_measured_and_no_other():

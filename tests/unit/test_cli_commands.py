@@ -348,6 +348,7 @@ def test_recipes_are_listed_with_what_they_are(gan):
     code, out, _ = gan("list")
     assert code == 0 and [line.split()[0] for line in out.splitlines()] == list(recipes.NAMES)
     assert gan("list", "recipes")[1] == out
+    assert not [line for line in out.splitlines() if line.count("(") != line.count(")")], "whole sentences"
 
 
 @pytest.mark.parametrize(("what", "some"), [("losses", "hinge"), ("penalties", "r1"), ("networks", "dcgan_plain"), ("data", "digits")])

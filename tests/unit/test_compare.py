@@ -83,6 +83,9 @@ def test_evaluations_of_different_protocols_are_not_mixed(here, monkeypatch):
 def test_runs_that_cannot_be_compared_say_what_differs(here):
     with pytest.raises(UsageError, match=r"a and large do not come under one protocol.*size: 8x8x1 or 12x12x1"):
         ganforge.compare(["a", "large"], **FAST)
+    with pytest.raises(UsageError, match="size: 8x8x1 or 12x12x1") as told:
+        ganforge.compare(["a", "large"], "digits", **FAST)
+    assert "--data" not in str(told.value), "what was done is no advice"
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,17 @@ def test_recipes_take_it_with_and_without_augmentation(tmp_path):
     testing.check_recipe("auto", tmp_path, penalty_control=True, augment="ramp")
 
 
+@pytest.mark.parametrize("loss", ["logistic", "minimax", "relativistic", "hinge", "least_squares", "wasserstein"])
+def test_it_takes_losses_whose_logits_are_likelihoods_and_no_other(loss):
+    """The differences of the others are no odds: least squares holds them at 1, and for Wasserstein they have a scale of their own."""
+    recipe = testing.small_recipe("auto", "digits", penalty_control=True, loss=loss)
+    if loss in losses.LIKELIHOOD:
+        assert isinstance(recipe.method(DataSpec((1, 8, 8))), ControlledTwoPlayer)
+    else:
+        with pytest.raises(UsageError, match=f"--penalty-control needs logits .* --loss logistic, minimax, relativistic; got {loss}"):
+            recipe.method(DataSpec((1, 8, 8)))
+
+
 @pytest.mark.parametrize("options", [{"penalty": ()}, {"augment": "ada"}])
 @pytest.mark.parametrize("name", ["auto", "dcgan"])
 def test_it_is_refused_where_nothing_would_look_at_it_or_two_would_steer(name, options):

@@ -16,6 +16,7 @@ from ganforge.data import store
 from ganforge.data.describe import full, summary
 from ganforge.data.pairs import Pairs
 from ganforge.data.photos import Photos
+from ganforge.data.pieces import cut_at
 from tests.faults.make import encoded, reasons, smooth
 from tests.unit.test_data_photos import as_bytes, same
 
@@ -144,10 +145,16 @@ def test_what_is_over_of_a_larger_partner_is_left_out(tmp_path):
         write(root / "lr" / f"{k}.png", 255 - photo(k, 83, 66)[:64:4, :80:4])
     data = load(root, size=32)
     assert data.scale == 4 and data.album.photos[0].shape == (3, 64, 80) and together(data)
-    with pytest.raises(UsageError, match=r"side of pieces must be a multiple of 4, as wanted .* got 30. Nearest: 32"):
-        load(root, size=30)
-    with pytest.raises(DataError, match="(?s)the larger ones: turn round.*--direction"):
+    with pytest.raises(DataError, match="(?s)the larger ones: turn the names of the sides round, or --direction of --recipe pix2pix"):
         load(root, size=32, direction="BtoA")
+
+
+@pytest.mark.parametrize(("crop", "side"), [(64, 63), (63, 63), (32, 30)])
+def test_pieces_of_larger_partners_are_as_large_as_whole_given_pixels_allow(tmp_path, crop, side):
+    root = pairs(tmp_path / "in", "lr", "hr", scale=3, width=81, height=66)
+    data = Photos(path=str(root), crop=crop).load(tmp_path / "cache", multiple=2)  # which is for photographs
+    assert data.spec.shape == (3, side, side) and data.spec.given == (3, side // 3, side // 3) and together(data)
+    assert data.report["size"] == [side, side] and data.held_out.side == side
 
 
 def test_starting_at_a_step_equals_skipping_to_it_and_processes_share_a_batch(tmp_path):
@@ -227,6 +234,20 @@ def test_masks_meet_images_at_random_and_something_is_always_missing(tmp_path):
     assert same(first(data, 6)[4:], first(data, 2, start=4))
     two = [first(data, 3, rank=r, world=2) for r in (0, 1)]
     assert same(first(data, 3), [{k: torch.cat([a[k], b[k]]) for k in a} for a, b in zip(*two, strict=True)])
+
+
+def test_masks_are_looked_at_when_they_are_met_and_as_before(tmp_path, monkeypatch):
+    data = Photos(path=str(masked(tmp_path / "in")), crop=32, hold_out=0.0).load(tmp_path / "cache")
+    cuts = []
+    monkeypatch.setattr("ganforge.data.partners.cut_at", lambda *a: cuts.append(a) or cut_at(*a))
+    assert not data.spots
+    first(data, 1, size=2)
+    assert len(data.spots) == len(cuts) == 2, "a piece of each met mask, and none of the images' own"
+    assert all(data._spots(k).tolist() == np.argwhere(data._missing(one)[0]).tolist() for k, one in enumerate(data.given.photos))
+    data.hole = "black"
+    data.spots.clear()
+    data.given.photos[0] = np.full((3, 7, 9), 255, np.uint8)
+    assert data._spots(0).tolist() == [[3, 4]] and len(data._spots(1)) <= 1024
 
 
 def test_masks_are_as_large_as_their_images(tmp_path):

@@ -434,9 +434,16 @@ def test_bad_input_is_one_clear_message(name, gan):
 
 
 def test_a_metric_that_needs_more_images_says_which_ones_are_sound(gan):
-    folder("a", 24, seed=1), folder("b", 24, seed=2)
+    folder("a", 24, seed=1), folder("b", 30, seed=2)
     code, _, err = gan("evaluate", "a", "--data", "b", "--metrics", "fid", "--features", "random")
     assert code == 3 and "FID needs at least 50 images a side; a has 24. Sound for 24: --metrics kid,pr,prdc,mind." in err
+    assert "; a has 24. " in gan("evaluate", "b", "--data", "a", "--metrics", "fid", "--features", "random")[2], "not the one that has more"
+
+
+def test_of_several_metrics_one_that_needs_more_images_is_a_note(gan):
+    folder("a", 24, seed=1), folder("b", 24, seed=2)
+    code, out, _ = gan("evaluate", "a", "--data", "b", "--metrics", "kid,fid", "--features", "random")
+    assert code == 0 and "KID-random" in out and "left out for 24 images a side: FID (from 50)" in out
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ganforge.core.errors import DataError
-from ganforge.metrics.pairs import SCALES, ms_ssim, psnr, ssim
+from ganforge.metrics import pairs
+from ganforge.metrics.pairs import SCALES, in_pieces, ms_ssim, psnr, ssim
 from ganforge.metrics.perceptual import perceptual_distance
 
 
@@ -24,6 +25,24 @@ def test_psnr_by_hand():
 def test_ssim_of_flat_images_is_the_light_term():
     a, b = torch.full((1, 1, 16, 16), 0.5, dtype=torch.float64), torch.full((1, 1, 16, 16), -0.25, dtype=torch.float64)
     assert ssim(a, b).item() == pytest.approx((2 * 1.5 * 0.75 + 0.0004) / (1.5**2 + 0.75**2 + 0.0004))
+
+
+def test_large_images_are_compared_in_pieces(monkeypatch):
+    """SSIM is the very same; a plain mean over pixels, too; and no piece is much larger than PIECE."""
+    monkeypatch.setattr(pairs, "PIECE", 16)
+    a, b = (images(2, 3, 50, seed)[:, :, :37] for seed in (0, 1))
+    sides = []
+
+    def off(x, y):
+        sides.append(x.shape[2:])
+        return (x - y).square().flatten(1).mean(1)
+
+    torch.testing.assert_close(in_pieces(off, a, b), (a - b).square().flatten(1).mean(1))
+    assert len(sides) == 3 * 4 and max(map(max, sides)) <= 16
+    torch.testing.assert_close(in_pieces(ssim, a, b, window=11), ssim(a, b))
+    assert torch.equal(in_pieces(ssim, a[..., :16, :16], b[..., :16, :16], window=11), ssim(a[..., :16, :16], b[..., :16, :16]))
+    with pytest.raises(DataError, match="at least 11 x 11 pixels; got .* x 7"):
+        in_pieces(ssim, a[..., :7], b[..., :7], window=11)
 
 
 def test_ssim_of_one_window_is_the_equation():

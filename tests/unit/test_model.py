@@ -258,3 +258,8 @@ def test_the_recipe_of_a_model_can_be_rebuilt(copy):
     model = ganforge.load(copy)
     recipe = recipes_json.rebuild(recipes.find(model.facts["recipe"]), model.facts["fields"])
     assert recipe.width == 8 and recipe.run.examples == 32
+
+
+def test_a_model_that_is_not_there_is_told_as_such(tmp_path):
+    with pytest.raises(CheckpointError, match="nix does not exist. Those that do: gan list runs"):
+        ganforge.load(tmp_path / "nix")

@@ -25,6 +25,7 @@ from ganforge.metrics.likeness import Later, Sight
 from ganforge.networks.image import restorers
 from ganforge.networks.image.detail import Detailed
 from ganforge.recipes import Restore
+from ganforge.runs.likeness import eyes_of
 from tests.contract.toys import Points
 
 CLEAN = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -300,6 +301,35 @@ def test_data_that_a_task_does_not_take_is_refused(task, brings, options, says):
     TASKS[task].check_data("photos", "", options)
     with pytest.raises(UsageError, match=says):
         TASKS[task].check_data("photos", brings, options)
+
+
+def test_given_images_have_the_channels_of_the_task():
+    grey = tasks.denoise._replace(inputs=1)
+    with pytest.raises(UsageError, match="makes images of 1 channels, and the given ones have 3: give the folder of the good images alone"):
+        grey.scale_of(PAIRS, 0)
+    assert grey.scale_of(DataSpec((3, 32, 32)), 0) == 0
+
+
+def test_the_scale_of_pairs_stays_when_the_model_goes_on_from_photographs():
+    recipe = Restore(data=Photos(path="x"), width=8, blocks=1)
+    planned, notes = recipe.plan(LARGER, lambda candidate: 1.0)
+    assert notes == ["enlarges 4 times, as the pairs do"] and planned.scale == 4
+    assert planned.method(LARGER).generator.scale == planned.method(DataSpec((3, 32, 32))).generator.scale == 4
+    assert recipe.plan(DataSpec((3, 32, 32)), lambda candidate: 1.0) == (recipe, [])
+
+
+@pytest.mark.parametrize("option", ["perceptual_weight", "feature_weight", "adversarial_weight", "loss", "d_width"])
+def test_options_of_the_game_are_refused_where_there_is_none(option):
+    recipe = Restore(data=Photos(path="x"), **{option: losses.hinge if option == "loss" else 3})
+    recipe.plan(DataSpec((3, 32, 32)), lambda candidate: 1.0)
+    with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} needs --adversarial above 0; as it is, nothing would look at it"):
+        dataclasses.replace(recipe, adversarial=0.0).plan(DataSpec((3, 32, 32)), lambda candidate: 1.0)
+
+
+def test_a_loss_is_not_judged_by_its_own_eyes():
+    spec, small = DataSpec((3, 32, 32)), {"width": 8, "blocks": 1, "d_width": 8}
+    plain, seen = (Restore(data=Photos(path="x"), perceptual_weight=weight, **small).method(spec) for weight in (0.0, 1.0))
+    assert (eyes_of(plain), eyes_of(seen)) == ("", "random") and eyes_of(seen, "efficientnet-lite0") == "efficientnet-lite0"
 
 
 def test_structure_needs_a_window():

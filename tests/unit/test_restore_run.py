@@ -134,7 +134,9 @@ def stop_at(step):
 
 
 def test_a_run_without_a_game_has_one_network(photos, tmp_path):
-    done = ganforge.train(photos, Restore, out=str(tmp_path / "run"), **{**TINY, "task": tasks.denoise, "adversarial": 0.0, "examples": 16})
+    done = ganforge.train(
+        photos, Restore, out=str(tmp_path / "run"), **{**TINY, "task": tasks.denoise, "adversarial": 0.0, "d_width": 16, "examples": 16}
+    )
     assert set(ganforge.load(done.folder).networks) == {"generator"}
     assert {"discriminator/loss", "PSNR/faithful"}.isdisjoint(done.history()[-1])
     assert ganforge.load(done.folder).facts["metrics"].keys() == {"PSNR", "SSIM", "perceptual-random"}
@@ -150,6 +152,19 @@ def test_task_on_the_command_line_stands_for_the_recipe(photos, capsys, monkeypa
     code, out, _ = gan(capsys, "list", "tasks")
     names = [name.replace("_", "-") for name, task in vars(tasks).items() if isinstance(task, tasks.Task)]
     assert [line.split()[0] for line in out.splitlines()] == names and len(names) == 8
+
+
+def test_only_the_option_stands_for_the_recipe(capsys, monkeypatch):
+    chosen = []
+
+    def parsed(name, *_):
+        chosen.append(name)
+        raise UsageError("far enough.")
+
+    monkeypatch.setattr("ganforge.cli.train.parse", parsed)
+    for words in (["task"], ["faces", "--out", "task"], ["faces", "--task", "denoise"], ["faces", "--task=denoise"]):
+        gan(capsys, "train", *words)
+    assert chosen == ["auto", "auto", "restore", "restore"]
 
 
 def test_scales_that_do_not_divide_the_pieces_make_them_smaller(photos):
@@ -456,6 +471,19 @@ def test_photographs_are_judged_whole_in_tiles_each_at_its_own_size(run, capsys,
     assert again.values["PSNR"] == pytest.approx(done.values["PSNR"], abs=0.02)
 
 
+def test_a_metric_that_an_image_is_too_small_for_is_left_out_and_networks_are_probed_once(run, tmp_path, monkeypatch):
+    for k, side in enumerate((180, 48)):
+        write(tmp_path / "photos" / f"{k}.png", soft(k, side, side))
+    used, plain = [], Applier.run
+    monkeypatch.setattr(Applier, "run", lambda applier, picture: used.append(applier) or plain(applier, picture))
+    done = ganforge.evaluate(run.folder, str(tmp_path / "photos"), metrics="ms-ssim,psnr", out=tmp_path / "out")
+    assert [*done.values] == ["PSNR"] and len(done.per_example) == 2
+    assert any(note.startswith("no MS-SSIM: this comparison needs images of at least 176 x 176 pixels; got 48 x 48") for note in done.notes)
+    assert len(used) == 4 and len({id(applier) for applier in used}) == 2
+    with pytest.raises(GanforgeError, match="at least 176 x 176"):
+        ganforge.evaluate(run.folder, str(tmp_path / "photos"), metrics="ms-ssim", out=tmp_path / "out")
+
+
 def test_pairs_of_small_and_large_images_are_learnt_from_as_they_are(tmp_path, capsys):
     for k in range(6):
         large = soft(k, 64, 80)
@@ -485,6 +513,14 @@ def test_noisy_and_clean_images_teach_any_task_that_keeps_the_size(tmp_path):
     data = recipe.dataset()
     batch = next(data.batches(2, seed=0))
     assert (batch["given"] <= batch["x"] + 1e-5).all() and torch.equal(recipe.method(data.spec).given(batch), batch["given"])
+    strong = ganforge.train(
+        str(tmp_path / "data" / "clean"),
+        task="denoise",
+        out=str(tmp_path / "run"),
+        **{**TINY, "sigma": 10.0, "examples": 8, "evaluate": "none"},
+    )
+    data, _ = translation._data(ganforge.load(strong.folder), strong.folder, str(tmp_path / "data"), ())
+    assert data.brings == "pairs" and len(data) == 5, "what is given is not damaged, so the model's --sigma stands in nobody's way"
     with pytest.raises(UsageError, match="leave out --quality"):
         Restore(data=Photos(path=str(tmp_path / "data"), crop=32), task=tasks.dejpeg, quality=30).dataset()
 

@@ -10,6 +10,7 @@ import pytest
 from ganforge.core.errors import CheckpointError, StorageError, UsageError
 from ganforge.runs import folder as folders
 from ganforge.runs.folder import Folder
+from ganforge.runs.pictures import next_step
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +103,14 @@ def test_a_folder_that_is_no_run_names_the_runs_there():
         with pytest.raises(CheckpointError, match="runs/a-001, runs/b-001"):
             folders.open_run(wrong)
     assert folders.open_run("runs/a-001").path == Path("runs/a-001")
+    Path("pictures").mkdir()
+    with pytest.raises(CheckpointError, match="pictures is not a run. Runs here: runs/a-001, runs/b-001"):
+        folders.open_run("pictures")
+
+
+def test_paths_in_commands_can_be_typed():
+    assert folders.Folder(Path("runs/mit leer")).typed == "'runs/mit leer'"
+    assert next_step(Path("runs/mit leer"), {}) == "gan generate 'runs/mit leer' --seeds 0-63"
 
 
 def test_json_is_written_whole_and_read_back_in_any_language():

@@ -38,7 +38,7 @@ def evaluate(
         metrics: Any of fid,kid,pr,prdc,mind,is,modes,cas; or psnr,ssim,ms-ssim,lpips of images and their originals, paired by file name.
             Empty: the first five, as far as the number of images allows; of a model that makes images of images, psnr, ssim and a
             perceptual distance.
-        samples: Images a side. 0: as many as the reference has, at most 10,000.
+        samples: Images a side. 0: as many as the reference has, at most 10,000; of a model that makes images of images, 32.
         features: auto, inception, clean, efficientnet-lite0, vgg16, classifier, dinov2, clip, random, or FILE.py:NAME. auto: inception,
             else what is at hand.
         weights: A file with the weights of the features, where you have your own.

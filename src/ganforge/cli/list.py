@@ -39,7 +39,7 @@ def _rows(what: str) -> list[tuple[str, str]]:
     if what == "recipes":
         from ..recipes import headings
 
-        return [(name, text.split(":", 1)[-1].strip()) for name, text in headings().items()]
+        return [(name, text.split(": ", 1)[-1].strip()) for name, text in headings().items()]
     if what == "data":
         return list(DATA.items())
     if what == "runs":

@@ -18,7 +18,7 @@ USAGE = "gan train DATA [--recipe NAME | --task TASK] [--dry-run] [options]"
 def main(arguments: list[str]) -> int:
     from ..recipes import usual
 
-    name, arguments = _take(arguments, "--recipe", usual([a.partition("=")[0].removeprefix("--") for a in arguments]))
+    name, arguments = _take(arguments, "--recipe", usual([a.partition("=")[0][2:] for a in arguments if a.startswith("--")]))
     dry_run, arguments = "--dry-run" in arguments, [a for a in arguments if a != "--dry-run"]
     helping = any(a in ("-h", "--help") for a in arguments)
     if not helping and (not arguments or arguments[0].startswith("-")):

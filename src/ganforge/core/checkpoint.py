@@ -108,7 +108,8 @@ def read(
             break
         skip -= 1
     if faults and whole is None:
-        raise CheckpointError(f"no checkpoint in {folder / 'ckpt'} can be read:\n  " + "\n  ".join(faults))
+        cure = "What was learnt may still be in best/; to train, start a new run."
+        raise CheckpointError(f"no checkpoint in {folder / 'ckpt'} can be read:\n  " + "\n  ".join(faults) + f"\n{cure}")
     if whole and faults:
         logger.warning(
             "in %s the checkpoint %s; taking the one before it, of %s.", folder / "ckpt", "; ".join(faults), whole[1].get("seen")

@@ -35,7 +35,8 @@ class Pairs(PhotoOptions):
     direction: str = "AtoB"
     """AtoB: A is given and B is wanted, or BtoA. A is the left half of side-by-side images, the folder A, lr, lq, input or label."""
     size: int = 64
-    """Side of the pieces in pixels of the wanted image, from 8 to 1024."""
+    """Side of the pieces in pixels of the wanted image, from 8 to 1024; rounded down to a multiple of how many times larger it is than the
+    given one."""
     load_size: int = 0
     """First bring every image to this side, as pix2pix does with 286 and pieces of 256. 0: leave images as large as they are."""
 
@@ -101,17 +102,18 @@ def _made(options: Pairs, files: Files, layout: layouts.Pairs, used: Sequence[in
     if masks and scale > 1:
         raise DataError(f"{options.path}: masks must be as large as their images; here images are {scale} times as large.")
     skips += more
+    side = options.size // scale * scale
     own = np.array([pairs[k] in tests for k in fitting], bool)
     given, wanted = given.only(fitting), _trimmed(wanted.only(fitting), given.only(fitting), scale)
     out = own if own.any() else some(wanted.marks, _groups(options, given, wanted, masks), options.hold_out)
     notes = [layout.sentence(), *_unused(files, layout, used)]
-    way: dict[str, Any] = {"side": options.size, "flip": options.flip == "yes", "turn": options.turn, "scale": scale}
+    way: dict[str, Any] = {"side": side, "flip": options.flip == "yes", "turn": options.turn, "scale": scale}
     if masks:
         way["hole"], told = _polarity(given)
         notes.append(told)
     count, held = int((~out).sum()), int(out.sum())
     looked = wanted.only([*{name: k for k, name in enumerate(wanted.names)}.values()])  # one image may have several masks
-    report = reported(options, files, made, skips, looked, (count, held), notes, options.size, "images with masks" if masks else "pairs")
+    report = reported(options, files, made, skips, looked, (count, held), notes, side, "images with masks" if masks else "pairs")
     if scale > 1:
         report["form"][0] += f" · the given image is {scale} times smaller"
     parts = [
@@ -159,12 +161,6 @@ def _fitting(options: Pairs, given: Album, wanted: Album, lost: Sequence[Skip]) 
     """
     scales = [_scale(a, b) for a, b in zip(given.photos, wanted.photos, strict=True)]
     scale = next((found for found, _ in Counter(s for s in scales if s).most_common(1)), 0)
-    if scale and options.size % scale:
-        near = max(1, round(options.size / scale)) * scale
-        raise UsageError(
-            f"the side of pieces must be a multiple of {scale}, as wanted images are {scale} times larger; "
-            f"got {options.size}. Nearest: {near}."
-        )
     rows, skips = [], []
     for k, found in enumerate(scales):
         a, b = given.photos[k], wanted.photos[k]
@@ -177,12 +173,12 @@ def _fitting(options: Pairs, given: Album, wanted: Album, lost: Sequence[Skip]) 
             rows.append(k)
     if len(rows) < 2:
         turned = any(_scale(b, a) > 1 for a, b in zip(given.photos, wanted.photos, strict=True))
-        way = " The given images are the larger ones: turn round what is wanted with --direction." if turned else ""
+        way = " The given images are the larger ones: turn the names of the sides round, or --direction of --recipe pix2pix." * turned
         told = "".join(f"\n  {plain(skip.file)}: {skip.reason}" for skip in [*skips, *lost][:5])
         raise DataError(
             f"{len(rows)} of {len(scales):,} pairs of {options.path} that can be read fit together, at least 2 are needed.{way} Wanted "
             "images are as large as the given ones or a whole number of times larger; "
-            f"--load-size {max(options.size, 64)} brings all to one size.{told}"
+            f"--recipe pix2pix --load-size {max(options.size, 64)} brings all to one size.{told}"
         )
     return scale, rows, skips
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -73,19 +72,25 @@ class MaskedSet(PairSet):
     brings = "masks"
     hole: str = "white"
     """white or black: the colour of what is missing in the masks."""
+    spots: dict[int, NDArray[np.int64]] = field(default_factory=dict, init=False, repr=False)
+    """By row, what `_spots` has found so far."""
 
     @property
     def spec(self) -> DataSpec:
         return replace(super().spec, given=(4, self.side, self.side))
 
-    @cached_property
-    def spots(self) -> list[NDArray[np.int64]]:
-        """Of each mask some places (k, 2), row and column, in which something is missing; the middle where nothing is."""
-        found = []
-        for mask in self.given.photos:
-            at = np.argwhere(self._missing(mask)[0])
-            found.append(at[:: -(-len(at) // SPOTS)] if len(at) else np.array([mask.shape[1:]]) // 2)
-        return found
+    def _spots(self, row: int) -> NDArray[np.int64]:
+        """Some places (k, 2) of a mask, row and column, in which something is missing; the middle where nothing is."""
+        if row not in self.spots:
+            missing = self._missing(self.given.photos[row])[0]
+            (h, w), at = missing.shape, np.flatnonzero(missing)
+            at = at[:: -(-len(at) // SPOTS)] if len(at) else np.array([h // 2 * w + w // 2])
+            self.spots[row] = np.stack(divmod(at, w), 1)
+        return self.spots[row]
+
+    def _pieces(self, rows: Sequence[int], moves: Moves, side: int) -> dict[str, NDArray[np.uint8]]:
+        """Of the images alone: they meet other masks than their own."""
+        return PhotoSet._pieces(self, rows, moves, side)
 
     def _missing(self, mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """(3, h, w) -> (1, h, w), true where something is missing; what is lighter than mid-grey counts as white."""
@@ -93,7 +98,7 @@ class MaskedSet(PairSet):
 
     def _around(self, row: int, side: int, place: NDArray[np.float64]) -> tuple[int, int]:
         """The corner of a piece of the mask around a spot; the first number chooses the spot, the second where in the piece it lies."""
-        spots, inner = self.spots[row], int(place[1] * side**2)
+        spots, inner = self._spots(row), int(place[1] * side**2)
         spot, (_, h, w) = spots[int(place[0] * len(spots))], self.given.photos[row].shape
         each = zip(spot.tolist(), divmod(inner, side), (h, w), strict=True)
         down, right = (min(max(at - before, 0), max(length - side, 0)) for at, before, length in each)

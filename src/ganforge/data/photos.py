@@ -63,10 +63,11 @@ class Photos(PhotoOptions):
         super().__post_init__()
         check_side("crop", self.crop)
 
-    def load(self, cache: Path | None = None) -> PhotoSet:
+    def load(self, cache: Path | None = None, multiple: int = 1) -> PhotoSet:
         """Decode everything into a set of photographs; what does not fit into memory is kept in `cache` (or $GANFORGE_CACHE).
 
-        Pairs and images with masks become a PairSet and a MaskedSet. Raises UsageError for a path that is not there, DataError for data
+        Pairs and images with masks become a PairSet and a MaskedSet. The side of pieces is the largest multiple of `multiple` up to
+        `crop`, and of the scale of pairs, which have their own. Raises UsageError for a path that is not there, DataError for data
         that cannot be used, StorageError for a full disk.
         """
         from ganforge.data import layouts
@@ -83,12 +84,12 @@ class Photos(PhotoOptions):
             if pairs and pairs.likely and pairs.form in ("damaged", "masks"):
                 same = {field.name: getattr(self, field.name) for field in fields(PhotoOptions)}
                 return Pairs(size=self.crop, **same).load(cache)
-            every = [*files.skipped]
+            every, side = [*files.skipped], self.crop // multiple * multiple
             parts = arrange(files, "none")
             position = {name: i for i, name in enumerate(files.names)}
             mine, aside = ([position[name] for name in part.names] if part else [] for part in (parts, parts.test))
             used = files.subset([*mine, *aside])
-            made = whole(used, Look(0, 0, 3, "whole", min_side=-(-self.crop // 2)), cache_folder(cache), 1 + bool(self.hold_out))
+            made = whole(used, Look(0, 0, 3, "whole", min_side=-(-side // 2)), cache_folder(cache), 1 + bool(self.hold_out))
         own = np.asarray(made.kept) >= len(mine)
         near = made.album.alike(self.flip == "yes").near
         out = own if own.any() else some(made.album.marks, near, self.hold_out)
@@ -96,8 +97,8 @@ class Photos(PhotoOptions):
         notes = [*parts.notes]
         if pairs and pairs.likely:
             notes.append(f"every image is taken for a clean photograph here, though they look like pairs: {pairs.sentence()}")
-        report = reported(self, files, made, every, made.album, (len(album), len(held)), notes, self.crop)
-        way: dict[str, Any] = {"side": self.crop, "flip": self.flip == "yes", "turn": self.turn}
+        report = reported(self, files, made, every, made.album, (len(album), len(held)), notes, side)
+        way: dict[str, Any] = {"side": side, "flip": self.flip == "yes", "turn": self.turn}
         return PhotoSet(album=album, report=report, held_out=PhotoSet(album=held, **way) if len(held) else None, **way)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +50,9 @@ def again(
         return first
     if trouble:
         raise trouble
-    raise CheckpointError(f"the data of {run} are no longer at {kept['path'][0]}. Say where they are: gan resume {run} --data NEWPATH")
+    raise CheckpointError(
+        f"the data of {run} are no longer at {kept['path'][0]}. Say where they are: gan resume {shlex.quote(str(run))} --data NEWPATH"
+    )
 
 
 def _candidates(options: Options, kept: Places, run: Path, moved: str) -> Iterator[Options]:

@@ -71,8 +71,11 @@ class Task(NamedTuple):
     def scale_of(self, spec: DataSpec, scale: int) -> int:
         """The scale that pairs have, where they are to be enlarged; else `scale` itself.
 
-        Raises UsageError for pairs whose sizes are not those of the task, or of the scale.
+        Raises UsageError for pairs whose channels or sizes are not those of the task, or whose scale is another one.
         """
+        if spec.given and spec.given[0] != self.inputs:
+            told = "give the folder of the good images alone, which are then damaged as they are drawn."
+            raise UsageError(f"this task makes images of {self.inputs} channels, and the given ones have {spec.given[0]}: {told}")
         if not spec.given or self.takes != "pairs":
             return scale
         found = spec.shape[1] // spec.given[1]

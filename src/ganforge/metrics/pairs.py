@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from itertools import pairwise, product
+
+import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
@@ -11,6 +16,8 @@ from ..distances import RANGE, SCALES, WINDOW, windows
 MOST = 100.0
 """Decibels: as so much a higher PSNR counts in means over what a model or a classical method makes, or one image met exactly would
 decide them."""
+PIECE = 1024
+"""Side of the pieces that large images are compared in."""
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:
@@ -57,6 +64,25 @@ def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
         if not coarsest:
             a, b = avg_pool2d(a, 2), avg_pool2d(b, 2)
     return result.mean(1)
+
+
+def in_pieces(compare: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor, window: int = 1) -> Tensor:
+    """The mean of `compare` over pieces of about PIECE pixels, weighted by area: (n, c, h, w), same -> (n,).
+
+    So memory does not grow with the images. Of what is a mean over windows of that side it is the very same, as pieces overlap by what
+    windows need; of what sees further, such as a network, the same but near the borders of pieces.
+    """
+    room = [length - window + 1 for length in a.shape[2:]]
+    rows, columns = ([*pairwise(round(length * k / parts) for k in range(parts + 1))] for length, parts in ((r, _parts(r)) for r in room))
+    found = []
+    for (top, low), (left, right) in product(rows, columns):
+        one, other = (images[:, :, top : low + window - 1, left : right + window - 1] for images in (a, b))
+        found.append(compare(one, other) * ((low - top) * (right - left) / (room[0] * room[1])))
+    return torch.stack(found).sum(0)
+
+
+def _parts(length: int) -> int:
+    return max(1, math.ceil(length / PIECE))
 
 
 def _check(a: Tensor, b: Tensor, least: int) -> None:

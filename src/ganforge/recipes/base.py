@@ -15,6 +15,7 @@ from types import FunctionType
 from typing import Annotated, Any
 
 from .. import constraints, losses, penalties
+from ..core import ref
 from ..core.errors import UsageError, nearest
 from ..core.method import Progress
 from ..core.optim import optimizer
@@ -153,7 +154,7 @@ class TwoPlayerRecipe(GameRecipe):
     """Share of the batch that penalties look at."""
     penalty_control: bool = False
     """Raise the penalties' weight while the discriminator is too sure of what is real, and lower it while it is not sure enough: for data
-    whose right weight nobody knows. For logistic and relativistic losses."""
+    whose right weight nobody knows. For --loss logistic, minimax and relativistic."""
     label_smoothing: float = 0.0
     """Treat real examples as real with this much less than certainty."""
     pack: int = 1
@@ -205,6 +206,9 @@ class TwoPlayerRecipe(GameRecipe):
         if not self.penalty:
             idle = ("penalty_weight", "penalty_end", "penalty_every", "penalty_share", "penalty_control")
             self.only_with("a penalty, such as --penalty r1", *idle)
+        if self.penalty_control and self.loss not in losses.LIKELIHOOD.values():
+            known, got = ", ".join(losses.LIKELIHOOD), ref.name(self.loss, losses)
+            raise UsageError(f"--penalty-control needs logits that are likelihoods, those of --loss {known}; got {got}.")
         pair, channels, classes = self.pair(spec), spec.shape[0] * self.pack, spec.classes + bool(self.label_dropout)
         with refusing():
             generator = pair.generator(spec.shape, self.z, self.width, classes, self.condition)

@@ -1,4 +1,4 @@
-"""R3GAN as published for CIFAR-10 (Huang et al., 2024, arXiv:2501.05441): 768 channels at every resolution."""
+"""R3GAN: 768 channels at every resolution, as published for CIFAR-10 (Huang et al., 2024, arXiv:2501.05441)."""
 
 from __future__ import annotations
 

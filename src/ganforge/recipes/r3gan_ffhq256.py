@@ -1,4 +1,4 @@
-"""R3GAN as published for FFHQ at 256 px (Huang et al., 2024, arXiv:2501.05441): 96, 192, 384 and from 32 px down 768 channels."""
+"""R3GAN: 96, 192, 384 and from 32 px down 768 channels, as published for FFHQ at 256 px (Huang et al., 2024, arXiv:2501.05441)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R3GAN as published for ImageNet at 32 px (Huang et al., 2024, arXiv:2501.05441): 1536 channels at every resolution."""
+"""R3GAN: 1536 channels at every resolution, as published for ImageNet at 32 px (Huang et al., 2024, arXiv:2501.05441)."""
 
 from __future__ import annotations
 

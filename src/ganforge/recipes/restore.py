@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
@@ -59,16 +60,21 @@ class Restore(Weighed):
         self.task.check(self.damage, self.scale, self.sigma, self.quality)
 
     def dataset(self) -> Any:
-        data = replace(self.data, crop=self.task.side(self.data.crop, self.scale)).load()
+        data = self.data.load(multiple=self.task.times(self.scale))
         self.task.check_data(self.data.path, data.brings, [n for n in ("damage", "sigma", "quality") if getattr(self, n)])
         return data
+
+    def plan(self, spec: DataSpec, measure: Callable[[Any], float]) -> tuple[Any, list[str]]:
+        """Settle the scale that pairs have, so that it stays on other data. Raises UsageError for options of a game that there is not."""
+        self.check_idle(self.adversarial)
+        scale = self.task.scale_of(spec, self.scale)
+        return (self, []) if scale == self.scale else (replace(self, scale=scale), [f"enlarges {scale} times, as the pairs do"])
 
     def method(self, spec: DataSpec) -> Restoration:
         scale = self.task.scale_of(spec, self.scale)
         with refusing():
             generator = self.task.generator(self.network, self.width, self.blocks, scale).to(spec.device)
-        critic = Detailed(Patch(2 * spec.shape[0], self.d_width, layers=2)).to(spec.device)
+        critic = Detailed(Patch(2 * spec.shape[0], self.d_width, layers=2)).to(spec.device) if self.adversarial else None
         more: dict[str, Any] = {"loss": self.loss, "lr": self.lr, "optimizer": optimizer("Adam", self.lr, (0.9, 0.99))}
-        more |= {"adversarial": self.adversarial} | self.weights(spec.device)
         degrade = self.task.degradation(self.damage, scale, self.sigma, self.quality)
-        return Restoration(generator, critic if self.adversarial else None, degrade=degrade, **more)
+        return Restoration(generator, critic, degrade=degrade, adversarial=self.adversarial, **more, **self.weights(spec.device))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ..core.errors import UsageError
@@ -13,6 +13,8 @@ from .base import check_limits
 
 NEEDS = {"structure_weight": WINDOW, "perceptual_weight": likeness.LEAST}
 """Parts that look at more than a few pixels, and at how many each way."""
+GAME = ("perceptual_weight", "feature_weight", "adversarial_weight", "loss", "d_width")
+"""Options that the game alone looks at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,12 @@ class Weighed:
         for name, least in NEEDS.items():
             if getattr(self, name) and side < least:
                 raise UsageError(f"--{name.replace('_', '-')} looks at {least} x {least} pixels: --crop {crop} is too small for it.")
+
+    def check_idle(self, game: float) -> None:
+        """Raise UsageError for the first option of the game that was set, where its share of the budget is 0."""
+        for known in fields(self):
+            if not game and known.name in GAME and getattr(self, known.name) != known.default:
+                raise UsageError(f"--{known.name.replace('_', '-')} needs --adversarial above 0; as it is, nothing would look at it.")
 
     def weights(self, device: str) -> dict[str, Any]:
         """The parts as methods take them."""

@@ -50,7 +50,7 @@ class Case:
 
     @property
     def smaller(self) -> str:
-        return self.judged.name if self.judged.count <= len(self.real) else self.data
+        return self.judged.name if self.judged.count < len(self.real) else self.data
 
 
 def resolve(subject: Path, data: str, samples: int, size: str, seed: int, code: Collection[str] = (), device: str = "cpu") -> Case:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,7 +33,7 @@ def check_options(folder: Folder, content: Mapping[str, Any], state: Mapping[str
     if hard and not force:
         raise CheckpointError(
             f"{folder.path / 'recipe.json'} changed since the run was saved: {'; '.join(hard)}. "
-            f"Put it back to resume exactly, or go on with the change, not exactly: gan resume {folder.path} --force"
+            f"Put it back to resume exactly, or go on with the change, not exactly: gan resume {folder.typed} --force"
         )
     notes = [f"going on with a change: {line}" for line in hard]
     notes += [f"{told[key]}: the last bits may differ" for key in differ if names[key] in ROUNDING]
@@ -78,8 +79,8 @@ def check_data(folder: Folder, data: Any, path: str, force: bool) -> list[str]:
     told = f"the data at {path} changed since the run began ({number}; fingerprint {data.fingerprint[:8]}, was {was[:8]})"
     if not force:
         raise CheckpointError(
-            f"{told}. Bring them back to resume exactly, go on with the change, not exactly: gan resume {folder.path} --force, "
-            f"or start a new run: gan train {path}"
+            f"{told}. Bring them back to resume exactly, go on with the change, not exactly: gan resume {folder.typed} --force, "
+            f"or start a new run: gan train {shlex.quote(path)}"
         )
     return [f"going on with a change: {told}"]
 
@@ -92,7 +93,7 @@ def _check_held_out(folder: Folder, data: Any, was: str, force: bool) -> list[st
     told = f"the held-out part of the data changed since the run began ({f'{len(held)} images now' if held else 'there is none now'})"
     if not force:
         raise CheckpointError(
-            f"{told}. Bring it back to resume exactly, or go on with the change, not exactly: gan resume {folder.path} --force"
+            f"{told}. Bring it back to resume exactly, or go on with the change, not exactly: gan resume {folder.typed} --force"
         )
     return [f"going on with a change: {told}"]
 

@@ -87,7 +87,7 @@ def compare(
             )
             for folder in folders
         ]
-        _one_protocol(folders, [one.settings for one in found])
+        _one_protocol(folders, [one.settings for one in found], str(data))
     picture = _picture(folders, code, device)
     if out:
         save_png(picture, Path(out))
@@ -118,16 +118,17 @@ def _config(folder: Path) -> dict[str, Any]:
 def _comparable(folders: Sequence[Path], data: str) -> None:
     """Raise, before anything is computed, where the runs cannot come under one protocol: by their sizes, or the names of their data."""
     told = [{key: str(value) for key, value in _config(folder).items() if key in ("size", "data")} for folder in folders]
-    _one_protocol(folders, [{**one, "data": data or one["data"]} for one in told])
+    _one_protocol(folders, [{**one, "data": data or one["data"]} for one in told], data)
 
 
-def _one_protocol(folders: Sequence[Path], settings: Sequence[Settings]) -> None:
+def _one_protocol(folders: Sequence[Path], settings: Sequence[Settings], data: str) -> None:
+    advice = "" if data else " Runs of one image size can be measured on the same data: --data FOLDER"
     for folder, one in zip(folders[1:], settings[1:], strict=True):
         apart = differences(settings[0], one)
         if apart:
             raise UsageError(
                 f"{folders[0]} and {folder} do not come under one protocol, so their numbers must not stand side by side: "
-                f"{'; '.join(apart)}. Runs of one image size can be measured on the same data: --data FOLDER"
+                f"{'; '.join(apart)}.{advice}"
             )
 
 

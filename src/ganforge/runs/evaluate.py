@@ -59,8 +59,8 @@ def evaluate(
     subject: a run folder, a model folder (best/ or a copy), or a folder, archive or built-in set of images. data: what to compare
     with; a run is compared with its own training data by default. Where the data has a held-out part that is the reference, and
     the training part is measured, too. metrics: names of `measure.METRICS`, as a list or 'fid,kid'; '' takes all that suit the number
-    of images. samples: images a side; 0: as many as the reference has, at most 10,000. features: a name of `metrics.features.find`,
-    or auto; or Features, a module or a function of samples (n, c, h, w) in [-1, 1] that gives (n, f).
+    of images. samples: images a side; 0: as many as the reference has, at most 10,000, or 32 where images are made of
+    images. features: a name of `features.find`, or auto; or Features, a module or function of samples (n, c, h, w) in [-1, 1] -> (n, f).
     The result is written to evaluations/ of the run, or to `out`; with neither it is only returned.
 
     psnr, ssim, ms-ssim and lpips compare every image with its partner in `data`, the one of the same file name, instead of two sets;
@@ -86,10 +86,8 @@ def evaluate(
         case = resolve(path, str(data), samples, size, seed, code, str(where))
         if not data and is_model(path) and trained_on(path, case.data, case.whole, code) is False:
             case.notes += ("the data changed since the model was trained on it, so a held-out image may have been trained on",)
-        if not metrics:
-            names, dropped = _sound(names, case.count)
-            case.notes += dropped
-        names = measure.fitting(names, case.count, case.smaller)
+        names, dropped = _sound(names, case, bool(metrics))
+        case.notes += dropped
         labelled.check(case, names)
         if features == "auto" and set(names) <= {"modes", "cas"}:
             features = "classifier"  # which they need anyway
@@ -152,11 +150,15 @@ def _with_score(found: Evaluation, score: Measured, floor: Measured) -> Evaluati
     return replace(found, values={**found.values, **values}, errors={**found.errors, **errors}, floor={**found.floor, **floors})
 
 
-def _sound(names: Sequence[str], count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The metrics that `count` images suffice for, KID if there are none, and a note that names the others."""
-    kept = tuple(name for name in names if measure.METRICS[name].least <= count) or ("kid",)
+def _sound(names: Sequence[str], case: Case, asked: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The metrics that the images suffice for, KID if none of the usual ones does, and a note that names the others.
+
+    Raises DataError where nothing of what was asked for, or not even KID, can be had.
+    """
+    kept = tuple(name for name in names if measure.METRICS[name].least <= case.count)
     lacking = [f"{name.upper()} (from {measure.METRICS[name].least})" for name in names if name not in kept]
-    return kept, (f"left out for {count:,} images a side: {', '.join(lacking)}",) if lacking else ()
+    found = measure.fitting(kept or (names if asked else ("kid",)), case.count, case.smaller)
+    return found, (f"left out for {case.count:,} images a side: {', '.join(lacking)}",) if lacking else ()
 
 
 def _foretell(eyes: Features, case: Case) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,11 @@ class Folder:
     """One run's folder."""
 
     path: Path
+
+    @property
+    def typed(self) -> str:
+        """Its path as one types it into a shell."""
+        return shlex.quote(str(self.path))
 
     def json(self, name: str) -> dict[str, Any]:
         """The content of a JSON file of the run. Raises CheckpointError if it is missing or damaged."""
@@ -94,7 +100,9 @@ def check_free(out: str) -> bool:
     names = {p.name.removeprefix(".").removesuffix(".tmp") for p in path.iterdir()} if path.is_dir() else set()
     begun = names <= STARTS_WITH | {"recipe.json"} and not (path / "recipe.json").exists() and not any((path / "samples").glob("*"))
     if not path.is_dir() or not begun:
-        raise UsageError(f"--out {path} exists and is not empty. To continue that run: gan resume {path}; else choose another folder.")
+        raise UsageError(
+            f"--out {path} exists and is not empty. To continue that run: gan resume {shlex.quote(str(path))}; else choose another folder."
+        )
     return bool(names)
 
 
@@ -102,7 +110,7 @@ def open_run(path: str | Path) -> Folder:
     """The folder of an existing run. Raises CheckpointError, naming the runs that are there, if it is none."""
     folder = Path(path).expanduser()
     if not (folder / "recipe.json").is_file():
-        there = sorted(str(p.parent) for p in (folder if folder.is_dir() else Path("runs")).glob("*/recipe.json"))
+        there = sorted({str(p.parent) for root in (folder, Path("runs")) for p in root.glob("*/recipe.json")})
         raise CheckpointError(f"{folder} is not a run. Runs here: {', '.join(there) or 'none yet; start one with: gan train DATA'}.")
     return Folder(folder)
 

@@ -22,7 +22,7 @@ from ..core.train import TICKS, Tick
 from ..data.source import cache_folder
 from ..metrics import measure
 from ..metrics.features import extract, to_uint8
-from ..metrics.likeness import Sight, check_name, sight
+from ..metrics.likeness import KNOWN, Sight, check_name, sight
 from ..metrics.pairs import MOST, psnr, ssim
 from . import pictures
 from .eyes import choose, of_run
@@ -145,7 +145,7 @@ class Likeness:
 def falls_due(now: Progress, often: int, begins: float) -> bool:
     """Whether a look falls on this reading: half of `often` before the fraction `begins` of the budget, half after it, evenly in both.
 
-    So the moment at which a short game was at its best is found. 0: all evenly over the run; the last reading always has one.
+    So the moment at which a short game was at its best is found. `begins` 0: all evenly over the run; the last reading always has one.
     """
     if not begins or now.step == now.steps:
         return due(now, often)
@@ -188,6 +188,11 @@ def affordable(option: str, method: Any, data: Any, device: str, code: Collectio
     return within_budget(time.monotonic() - began, seconds)
 
 
+def eyes_of(method: Any, wanted: str = "") -> str:
+    """Whose maps judge (`metrics.likeness.sight`): those that are wanted; else others than the loss has looked at, so the random ones."""
+    return wanted or (KNOWN[1] if "perceptual" in getattr(method, "late_terms", ()) else "")
+
+
 class Opened:
     """The examples and what they are compared by: all that stays the same from one look to the next."""
 
@@ -195,7 +200,7 @@ class Opened:
         self.ways, self.paired = pictures.ways(method), pictures.paired(method)
         self.given, self.x = pictures.inputs(method, data, PAIRS if self.paired else SET)
         if self.paired:
-            self.sight: Sight = sight(of_run(option), cache_folder(), device)
+            self.sight: Sight = sight(eyes_of(method, of_run(option)), cache_folder(), device)
             return
         metric = option.partition(":")[0]
         self.metric = "kid" if metric == "auto" else metric

@@ -164,6 +164,8 @@ def load(path: str | Path, *, code: Collection[str] = (), device: str = "cpu") -
         content = (folder / "model.safetensors").read_bytes()
         weights = load_tensors(content)
     except OSError as error:  # missing, unreadable, or `path` is a file
+        if not Path(path).expanduser().exists():
+            raise CheckpointError(f"{path} does not exist. Those that do: gan list runs") from error
         raise CheckpointError(
             f"{path} holds no model (expected {folder / 'config.json'} and model.safetensors). A run writes them at its first checkpoint."
         ) from error

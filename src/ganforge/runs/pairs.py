@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from .. import __version__
 from ..core.errors import DataError, GanforgeError, UsageError
 from ..data.source import cache_folder
+from ..distances import WINDOW
 from ..metrics import measure, sets
 from ..metrics import pairs as alike
 from ..metrics.album import Album, album, pairs
@@ -42,7 +44,7 @@ def evaluate_pairs(
             told[name], fact = likeness(name, network, weights, device)
             facts += [fact] if fact else []
         except GanforgeError as error:
-            _note(error, name, names, notes)
+            noted(error, name, names, notes)
     with ExitStack() as held:
         a, b = (held.enter_context(closing(album(path))) for path in (subject, data))
         which = pairs(a, b)
@@ -81,12 +83,14 @@ def likeness(name: str, network: str, weights: str, device: str) -> tuple[tuple[
         return ("LPIPS" if network == "alexnet" else f"LPIPS-{network}", lpips), f"LPIPS 0.1 {network} (weights {lpips.sha})"
     of = {"psnr": alike.psnr, "ssim": alike.ssim, "ms-ssim": alike.ms_ssim}[name]
 
-    def compare(a: Tensor, b: Tensor) -> Tensor:
-        x, y = (images.to(device).float() / 127.5 - 1 for images in (a, b))
-        return of(x, y).cpu()
-
     how = {"psnr": "PSNR peak 255", "ssim": "SSIM 11x11 gaussian", "ms-ssim": "MS-SSIM 5 scales"}[name]
-    return (name.upper(), compare), f"{how} of rgb"
+    compare = of_bytes(of, device)
+    return (name.upper(), partial(alike.in_pieces, compare, window=WINDOW) if name == "ssim" else compare), f"{how} of rgb"
+
+
+def of_bytes(compare: Likeness, device: str) -> Likeness:
+    """What compares images in [-1, 1] on the device, for uint8 images on the CPU."""
+    return lambda a, b: compare(*(images.to(device).float() / 127.5 - 1 for images in (a, b))).cpu()
 
 
 def _compared(
@@ -109,7 +113,7 @@ def _compared(
                 try:
                     values[name].append(compare(x, y))
                 except DataError as error:
-                    _note(DataError(f"{a.called(first)}: {error}"), name, names, notes)
+                    noted(DataError(f"{a.called(first)}: {error}"), name, names, notes)
                     del left[name]
             progress(done)
     least, most = min(sizes), max(sizes)
@@ -132,7 +136,7 @@ def _batches(a: Album, b: Album, which: Sequence[tuple[int, int]]) -> Iterator[t
         at = end
 
 
-def _note(error: GanforgeError, name: str, names: Sequence[str], notes: list[str]) -> None:
+def noted(error: GanforgeError, name: str, names: Sequence[str], notes: list[str]) -> None:
     """Of several metrics, one that fails is a note; one that was asked for alone is an error."""
     if len(names) == 1:
         raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -84,7 +85,8 @@ def captions(method: Any) -> list[str]:
 
 def next_step(run: Path, plan: Mapping[str, Any]) -> str:
     """What to type to use a trained run, of which `plan` is the plan.json."""
-    return f"gan apply {run} PHOTO -o made.png" if plan.get("columns") else f"gan generate {run} --seeds 0-63"
+    typed = shlex.quote(str(run))
+    return f"gan apply {typed} PHOTO -o made.png" if plan.get("columns") else f"gan generate {typed} --seeds 0-63"
 
 
 def inputs(method: Any, data: Any, count: int) -> tuple[Tensor, Tensor]:

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import CheckpointError, UsageError
+from ..losses import LIKELIHOOD
 from ..networks.image.equalised import BatchSpread
 from . import heritage, model, sampling
 
-LOSSES = ("logistic", "minimax", "relativistic")
-"""At the optimum of these the logit of an image is the logarithm of how much likelier it is to be real than generated, up to a constant."""
 BURN_IN, FIRST_SEED = 1000, 8_000_000
 """Images that tell the largest logit, and the seed of the first of them."""
 PERCENTILE = 0.8
@@ -83,8 +82,10 @@ def discriminator(run: Path, code: Collection[str] = ()) -> nn.Module:
     method, _ = model.build(found.content, code)
     loss = found.content["fields"].get("loss")
     judge = getattr(method, "discriminator", None)
-    if judge is None or loss not in LOSSES:
-        raise UsageError(f"--reject needs a discriminator that was trained with --loss {', '.join(LOSSES)}; this run has {loss or 'none'}.")
+    if judge is None or loss not in LIKELIHOOD:
+        raise UsageError(
+            f"--reject needs a discriminator that was trained with --loss {', '.join(LIKELIHOOD)}; this run has {loss or 'none'}."
+        )
     if getattr(method, "pack", 1) > 1 or any(isinstance(module, BatchSpread) for module in judge.modules()):
         raise UsageError("--reject needs a discriminator that judges images one by one; this run's looks at several together.")
     weights = {name: value for name, value in found.weights.items() if name.startswith("discriminator.")}

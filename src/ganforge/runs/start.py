@@ -151,6 +151,8 @@ def resume(path: str | Path, *, code: Collection[str] = (), data_path: str = "",
             state = checkpoint.read_state(folder.path)
             notes = changes.check_options(folder, content, state, force) + changes.check_machine(folder, recipe.run, state, place)
             forced = changes.check_data(folder, data, recipe.data.path, force)
+            if not state:
+                notes.append("no checkpoint found: it starts from the beginning")
             for note in [*notes, *forced]:
                 voice.say(f"resume  {note}")
             if forced and parallel.world()[0] == 0:
@@ -219,7 +221,7 @@ def _go(
     recipe: Any, data: Any, spec: Any, folder: Folder, content: dict, device: torch.device, voice: Voice, code: Collection[str]
 ) -> TrainedRun:
     facts = {"recipe": {key: content[key] for key in ("recipe", "fields")}, "machine": changes.machine(device)}
-    voice.say(f"run     {folder.path}   (Ctrl-C saves and stops; continue: gan resume {folder.path})")
+    voice.say(f"run     {folder.path}   (Ctrl-C saves and stops; continue: gan resume {folder.typed})")
     with signals.listening() as stop:
 
         def attempt(chosen: Any, restart: Restart) -> Progress:
@@ -255,7 +257,7 @@ def _go(
         voice.say(f"done    {now.seen:,} images · open {folder.path / 'report.html'}")
         voice.say(f"next    {next_step(folder.path, folder.json('plan.json'))}")
     else:
-        voice.say(f"stopped at {now.seen:,} of {now.total:,} images, saved. Continue exactly: gan resume {folder.path}")
+        voice.say(f"stopped at {now.seen:,} of {now.total:,} images, saved. Continue exactly: gan resume {folder.typed}")
     if parallel.world()[0] == 0:
         try:
             report.write(folder.path)

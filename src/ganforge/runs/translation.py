@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,17 +30,21 @@ from ..metrics.likeness import LEAST, sight
 from ..metrics.protocol import Evaluation
 from ..recipes import find
 from ..tasks.apply import of_model
-from ..tasks.apply.applier import as_it_is
+from ..tasks.apply.applier import Applier, as_it_is
 from . import pictures
 from .bar import Bar
 from .folder import Folder
+from .likeness import eyes_of
 from .model import Model, build, load
-from .pairs import Likeness, likeness
+from .pairs import Likeness, likeness, noted, of_bytes
 
 MOST = 32
 """Whole images unless more are asked for; classical methods take their time."""
 PIECE = 192
 """Side of the pieces of the same images on which the classical method is chosen: there are many, at many strengths."""
+DAMAGE = ("damage", "sigma", "quality")
+"""Options of recipes that say nothing of the data: the method knows what it does to images, and does nothing to those that bring what is
+given."""
 
 
 class Example(NamedTuple):
@@ -75,10 +80,11 @@ def evaluate_translation(path: Path, data: str, names: Sequence[str], *, samples
     chosen, notes = _data(model, path, data, code)
     rival, told = _rival(model, chosen, samples or MOST)
     model.to(device)  # but examples are made on the CPU, where they are the same everywhere
-    compared, facts = _compared(names, device)
+    compared, facts = _compared(names, method, device)
     each, sizes, more = _judged(model, chosen, samples or MOST, rival, compared)
     means = {name: {what: float(values.mean()) for what, values in numbers.items()} for name, numbers in each.items()}
-    own, first = each[pictures.ways(method)[0]], next(iter(compared))
+    own = each[pictures.ways(method)[0]]
+    first = next(iter(own))
     count, best = len(own[first]), each[rival][first] if rival else None
     settings = {
         "judged": f"{count:,} whole images of 8 bits",
@@ -106,30 +112,45 @@ def evaluate_translation(path: Path, data: str, names: Sequence[str], *, samples
 def _judged(
     model: Model, data: Any, count: int, rival: str, compared: Mapping[str, Likeness]
 ) -> tuple[dict[str, dict[str, Tensor]], str, list[str]]:
-    """{what made it: {metric: (images,)}}, the sizes in words, and notes. Raises DataError where no image is large enough."""
+    """{what made it: {metric: (images,)}}, the sizes in words, and notes. Raises DataError where no image is large enough.
+
+    Of several metrics, one that an image is too small for is left out.
+    """
     found: dict[str, dict[str, list[Tensor]]] = {}
-    sizes, notes = set(), list[str]()
-    appliers = {way: of_model.applier(model, export=way) for way in pictures.ways(model._method)}
+    sizes, notes, left = set(), list[str](), dict(compared)
+    appliers: dict[str, Applier] = {}
     with Bar("whole images", min(count, len(data.held_out or data))) as progress:
         for done, (given, x, known) in enumerate(_examples(model, data, count), 1):
             wanted, made = to_uint8(x), dict[str, Tensor]()
+            appliers = appliers or _appliers(model, given.shape[1])
             for way, applier in appliers.items():
-                whole = replace(applier, given=as_it_is, channels=given.shape[1]).run(given[0].permute(1, 2, 0).numpy())
-                made[way], notes = to_uint8(torch.from_numpy(whole.picture).permute(2, 0, 1)[None].clamp(-1, 1)), [*notes, *whole.notes]
+                whole = applier.run(given[0].permute(1, 2, 0).numpy())
+                made[way] = to_uint8(torch.from_numpy(whole.picture).permute(2, 0, 1)[None].clamp(-1, 1))
+                notes += whole.notes
             if rival:
                 image = _array(to_uint8(_seen(model, given)))
                 made[rival] = _tensor(classical.restored(_task(model), image, known, rival)[rival])
-            for name, images in made.items():
-                for what, compare in compared.items():
-                    value = compare(images, wanted).double().clamp(max=alike.MOST)  # of PSNR alone, so much
-                    found.setdefault(name, {}).setdefault(what, []).append(value)
+            for what, compare in [*left.items()]:
+                try:
+                    values = {name: compare(images, wanted).double() for name, images in made.items()}
+                except DataError as error:
+                    noted(error, what, [*left], notes)
+                    del left[what]
+                    continue
+                for name, value in values.items():  # of PSNR alone, so much
+                    found.setdefault(name, {}).setdefault(what, []).append(value.clamp(max=alike.MOST))
             sizes.add((x.shape[3], x.shape[2]))
             progress(done)
     if not sizes:
         raise DataError(f"no image is large enough to be judged: the shorter side must be at least {LEAST} pixels.")
     low, high = min(sizes), max(sizes)
     said = f"{low[0]}x{low[1]}" + (f" to {high[0]}x{high[1]}" if low != high else "")
-    return {name: {what: torch.cat(values) for what, values in numbers.items()} for name, numbers in found.items()}, said, notes
+    return {name: {what: torch.cat(numbers[what]) for what in left} for name, numbers in found.items()}, said, notes
+
+
+def _appliers(model: Model, channels: int) -> dict[str, Applier]:
+    """By export, what is run on inputs as the method gives them."""
+    return {way: replace(of_model.applier(model, export=way), given=as_it_is, channels=channels) for way in pictures.ways(model._method)}
 
 
 def _examples(model: Model, data: Any, count: int) -> Iterator[Example]:
@@ -158,7 +179,8 @@ def _examples(model: Model, data: Any, count: int) -> Iterator[Example]:
 
 def _data(model: Model, path: Path, data: str, code: Collection[str]) -> tuple[Any, list[str]]:
     """The examples, and notes on them."""
-    recipe = recipes_json.rebuild(find(model.facts["recipe"], code), model.facts["fields"], code)
+    fields = {name: value for name, value in model.facts["fields"].items() if name not in DAMAGE}
+    recipe = recipes_json.rebuild(find(model.facts["recipe"], code), fields, code)
     if data:
         return replace(recipe, data=replace(recipe.data, path=data, hold_out=0.0)).dataset(), []
     kept = Folder(path).json("plan.json").get("places", {}) if (path / "plan.json").is_file() else {}
@@ -177,21 +199,15 @@ def _path(model: Model) -> str:
     return str(model.facts["fields"]["data"]["path"])
 
 
-def _compared(names: Sequence[str], device: str) -> tuple[dict[str, Likeness], list[str]]:
+def _compared(names: Sequence[str], method: Any, device: str) -> tuple[dict[str, Likeness], list[str]]:
     """What compares uint8 images (n, 3, h, w) and their partners -> (n,), by name, and how, for the protocol."""
-    if names:
-        found = [likeness(name, "alexnet", "", device) for name in names]
-        return {called: compare for (called, compare), _ in found}, [how for _, how in found]
-    eyes = sight("", cache_folder(), device)
-
-    def of(compare: Callable[[Tensor, Tensor], Tensor]) -> Likeness:
-        def each(a: Tensor, b: Tensor) -> Tensor:
-            return compare(*(images.float() / 127.5 - 1 for images in (a, b))).cpu()
-
-        return each
-
-    chosen = {"PSNR": of(alike.psnr), "SSIM": of(alike.ssim), eyes.name: of(eyes.distance)}
-    return chosen, ["PSNR peak 255", "SSIM 11x11 gaussian of rgb"]
+    found = [likeness(name, "alexnet", "", device) for name in names or ("psnr", "ssim")]
+    chosen, facts = {called: compare for (called, compare), _ in found}, [how for _, how in found]
+    if not names:
+        eyes = sight(eyes_of(method), cache_folder(), device)
+        chosen[eyes.name] = partial(alike.in_pieces, of_bytes(eyes.distance, device))
+        facts.append(f"{eyes.name} of pieces of at most {alike.PIECE} pixels")
+    return chosen, facts
 
 
 def _task(model: Model) -> str:
