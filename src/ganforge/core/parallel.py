@@ -6,6 +6,7 @@ differentiated twice, and a penalty-only backward leaves its buckets out of step
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,9 @@ def processes(device: str) -> Iterator[torch.device]:
         where = torch.device("cuda", where.index or int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(where)
     if started:
+        # Functions in here take the group that is there when they are imported, which an optimiser's first step may do, as a default.
+        # Such a group, and its threads, would outlive the end below, and now and then abort the process at its exit.
+        importlib.import_module("torch.distributed.nn.functional")
         dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
     try:
         yield where
