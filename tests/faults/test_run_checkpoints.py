@@ -164,6 +164,13 @@ def test_fault_38_with_no_whole_checkpoint_each_is_told(run):
     assert caught.value.exit_code == 6
 
 
+def test_fault_38_without_any_checkpoint_a_run_says_that_it_starts_from_the_beginning(run, whole, capsys):
+    shutil.rmtree(run / "ckpt")
+    assert ganforge.resume(run).finished
+    assert "no checkpoint found: it starts from the beginning" in capsys.readouterr().out
+    same(run, whole)
+
+
 def test_fault_38_a_newer_format_is_told(run):
     for place in (run / "ckpt").glob("[0-9]*"):
         edit(place / "state.json", format=99)
