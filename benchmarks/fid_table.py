@@ -50,6 +50,7 @@ def one(name: str, seed: int, options: argparse.Namespace) -> None:
     else:
         run = ganforge.resume(folder)
     if not options.train_only:
+        machine.use_threads(options.threads)  # a run that was trained on one core has left its own number
         kept(told, scores, run, name, seed, options)
 
 

@@ -14,6 +14,7 @@ from ..conditioning import WAYS_IN_DISCRIMINATORS, WAYS_IN_GENERATORS, Join, Joi
 from .equalised import BatchSpread
 from .grid import grid
 from .pixels import squashed
+from .strided import Down, Stem, Up
 
 
 class Generator(nn.Module):
@@ -26,13 +27,13 @@ class Generator(nn.Module):
         self.join = Join(classes if condition == "concat" else 0, z)
         norm = batch_norm(classes if condition == "norm" else 0)
         widths = [_width(width, i) for i in reversed(range(self.grid.doublings))]  # 32 px: 4, 2, 1 times width
-        self.stem = nn.ConvTranspose2d(z + self.join.extra, widths[0], (self.grid.height, self.grid.width), bias=False)
+        self.stem = Stem(z + self.join.extra, widths[0], self.grid.height, self.grid.width)
         self.norms = nn.ModuleList(norm(w) for w in widths)
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in zip(widths, widths[1:], strict=False))
+        self.ups = nn.ModuleList(Up(a, b) for a, b in zip(widths, widths[1:], strict=False))
         self.head = nn.ConvTranspose2d(widths[-1], shape[0], 4, 2, 1)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        h = self.stem(self.join(z, y)[:, :, None, None])
+        h = self.stem(self.join(z, y))
         for norm, up in zip(self.norms, [*self.ups, self.head], strict=True):
             h = up(relu(norm(h, y), inplace=True))
         return squashed(self.grid.crop(h, *self.size))
@@ -59,7 +60,7 @@ class Discriminator(nn.Module):
         self.grid = grid(*shape[1:])
         self.join = JoinMap(classes if condition == "concat" else 0, *shape[1:])
         widths = [shape[0] + self.join.extra, *(_width(width, i) for i in range(self.grid.doublings))]
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in zip(widths, widths[1:], strict=False))
+        self.downs = nn.ModuleList(Down(a, b) for a, b in zip(widths, widths[1:], strict=False))
         self.norms = nn.ModuleList([plain(widths[1]), *(norm(b) for b in widths[2:])])  # none on the first layer: paper, sec. 3
         self.spread = BatchSpread(spread) if spread else nn.Identity()
         last = widths[-1] + bool(spread)
