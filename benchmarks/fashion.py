@@ -76,7 +76,7 @@ def planned(name: str, options: argparse.Namespace) -> Any:
 
 def made(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """A plan as JSON, with its notes and the budget that it is for."""
-    recipe = override(find(name)(data=Images(path=options.data)), {"minutes": options.minutes, "examples": options.images})
+    recipe = override(find(name)(data=Images(path=options.data)), {"minutes": options.minutes, "examples": options.images or None})
     data = recipe.dataset()
     recipe, told = plan(recipe, data, data.spec, torch.device("cpu"))
     return {**describe(recipe), "notes": told["notes"], "budget": budget(options)}

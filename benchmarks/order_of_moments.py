@@ -33,7 +33,7 @@ def main(data: str = "fashion-small", recipe: str = "dcgan", seconds: str = "40"
     with tempfile.TemporaryDirectory() as folder:
         model = ganforge.train(data, recipe, minutes=float(seconds) / 60, out=f"{folder}/run").model()
     images = Images(path=data, flip="no").load()
-    real = sets.subset(images.held_out or images, COUNT).images
+    real = sets.subset(images.held_out or images, COUNT).images[:]
     labels = sets.apportioned(images.labels, len(images.names), len(real)).tolist() if images.labels is not None else None
     z, y = sampling.starts(model._method, range(len(real)), model.spec.classes, labels if model.spec.classes else None)
     fakes = [to_uint8(sampling.images(generator, z, y)) for _, generator in moments.values()]

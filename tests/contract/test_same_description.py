@@ -40,6 +40,7 @@ OTHER = {  # a legal value that is nobody's default, where the kind of the field
     "layout": "channels_last",
     "out": "runs/mine 2",
     "log": ("tensorboard", "wandb"),
+    "examples": 640,
     "batch": 96,
     "accumulate": 4,
     "pack": 2,
@@ -76,7 +77,7 @@ def flat(recipe):
 
 def another(option, value):
     """A value of the same kind that differs from `value`."""
-    if option in OTHER and isinstance(OTHER[option], type(value)):
+    if option in OTHER and (value is None or isinstance(OTHER[option], type(value))):
         return OTHER[option]
     if isinstance(value, bool):
         return not value
@@ -178,7 +179,18 @@ def test_unknown_keywords_get_the_nearest_option():
 
 
 @pytest.mark.parametrize(
-    "change", [{"width": "8"}, {"minutes": "ten"}, {"batch": 1.5}, {"width": True}, {"compile": 1}, {"penalty": 5}, {"loss": 3}]
+    "change",
+    [
+        {"width": "8"},
+        {"minutes": "ten"},
+        {"batch": 1.5},
+        {"width": True},
+        {"examples": True},
+        {"examples": "ten"},
+        {"compile": 1},
+        {"penalty": 5},
+        {"loss": 3},
+    ],
 )
 def test_values_of_a_wrong_kind_are_refused_by_name(change):
     (option,) = change

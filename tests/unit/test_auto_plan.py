@@ -12,7 +12,7 @@ from ganforge.core import machine
 from ganforge.core.run import Run
 from ganforge.data.images import Images
 from ganforge.data.spec import DataSpec
-from ganforge.recipes.auto import IMAGES_PER_CHANNEL, WIDTHS, Auto, gamma
+from ganforge.recipes.auto import IMAGES_PER_CHANNEL, WIDTHS, Auto, counted, gamma
 from ganforge.recipes.r3gan import R3GAN
 
 SPEC = DataSpec(shape=(1, 28, 28), count=1000, classes=10)
@@ -62,7 +62,13 @@ def test_the_widest_networks_that_see_enough_images_are_taken(wanted):
 
 def test_what_does_not_fit_or_is_too_slow_gives_the_smallest_networks_and_says_so():
     chosen, notes = planned(lambda candidate: 0.0)
-    assert chosen.width == WIDTHS[0] and "the smallest there are; 16 would see 0 k of the 24 k that it needs" in " ".join(notes)
+    assert chosen.width == WIDTHS[0] and "the smallest there are; 16 would see 0 of the 24 k that it needs" in " ".join(notes)
+
+
+def test_images_are_counted_one_by_one_where_they_are_few():
+    assert [counted(images) for images in (640, 9_999, 10_000, 24_000)] == ["640", "9,999", "10 k", "24 k"]
+    chosen = Auto(data=Images(path="x"), run=Run(examples=640)).plan(SPEC, lambda candidate: 1e9)[1]
+    assert "16 would see 640 of the 24 k that it needs" in " ".join(chosen)
 
 
 def test_what_the_user_gives_stays():

@@ -1,5 +1,6 @@
 """The `gan` command: what it says, what it refuses and with which exit code. Words: tests/snapshots (UPDATE_SNAPSHOTS=1 renews them)."""
 
+import json
 import os
 import re
 import sys
@@ -17,6 +18,9 @@ from ganforge.cli.resume import resume
 from ganforge.core import machine
 from ganforge.core import recipe as recipes_json
 from ganforge.core.errors import CheckpointError, DataError, DivergedError, StorageError, UsageError
+from ganforge.runs import about
+from ganforge.runs.folder import Folder
+from ganforge.runs.lock import alone
 
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 TINY = ("--recipe", "dcgan", "--width", "8", "--z", "8", "--batch", "16", "--precision", "fp32", "--layout", "contiguous", "--threads", "1")
@@ -252,6 +256,16 @@ def test_data_that_cannot_be_used_exits_with_three(gan):
 # ---- train
 
 
+@pytest.mark.parametrize("option", ["examples", "minutes"])
+@pytest.mark.parametrize("value", [0, -3])
+def test_a_budget_of_nothing_is_refused(gan, option, value):
+    code, out, err = gan("train", "digits", *TINY, f"--{option}", value)
+    assert code == 2 and out == "" and err.startswith(f"error: --{option} must be ") and err.count("\n") == 1 and str(value) in err
+    with pytest.raises(UsageError, match=f"--{option} must be .*; got {value}"):
+        ganforge.train("digits", **{option: value})
+    assert os.listdir() == []
+
+
 def test_a_dry_run_writes_nothing(gan):
     code, out, err = gan("train", "digits", *TINY, "--examples", "64", "--dry-run")
     assert code == 0 and "dry run: nothing was trained or written." in out and os.listdir() == []
@@ -377,21 +391,96 @@ def test_every_built_in_set_is_listed(gan):
 
 def test_runs_are_listed(gan):
     assert gan("list", "runs") == (0, "nothing yet\n", "")
-    Path("runs/x-001").mkdir(parents=True)
-    Path("runs/x-001/recipe.json").touch()
-    assert "runs/x-001" in gan("list", "runs")[1]
+    for number, (name, seen) in enumerate({"done": 640, "cut": 320, "lost": 320, "busy": 320}.items()):
+        begun(Path("runs", name), seen, at=number)
+    Path("runs/lost/log.txt").write_text("run\nerror: training diverged: a loss. Try --lr 1e-5.\n")
+    Path("runs/done/best").mkdir()
+    Path("runs/done/best/config.json").write_text('{"seen": 512, "metrics": {"KID-random": 0.0125, "the same of real images": 0.001}}')
+    for name, content in (("empty", ""), ("foreign", "[]")):
+        begun(Path("runs", name), 0, at=9).write_text(content)
+        os.utime(Path("runs", name, "recipe.json"), (9, 9))
+    with alone(Folder(Path("runs/busy"))):
+        code, out, err = gan("list", "runs")
+    assert (code, err) == (0, "")
+    assert [re.split(r"  +", line) for line in out.splitlines()] == [
+        ["run", "recipe", "data", "images seen", "state", "best"],
+        ["runs/foreign", "damaged"],
+        ["runs/empty", "damaged"],
+        ["runs/busy", "dcgan", "digits", "320 of 640", "running"],
+        ["runs/lost", "dcgan", "digits", "320 of 640", "diverged"],
+        ["runs/cut", "dcgan", "digits", "320 of 640", "stopped"],
+        ["runs/done", "dcgan", "digits", "640 of 640", "finished", "KID-random 0.0125"],
+    ]
+
+
+def begun(folder, seen, at):
+    """A folder as a run of 640 images leaves it that began at second `at` and was cut off while it wrote; its recipe.json."""
+    folder.mkdir(parents=True)
+    (folder / "metrics.jsonl").write_text(json.dumps({"seen": seen, "seconds": 5.0}) + '\n{"seen": 9')
+    recipe = folder / "recipe.json"
+    recipe.write_text(json.dumps({"recipe": "dcgan", "fields": {"data": {"path": "digits"}, "run": {"examples": 640}}}))
+    os.utime(recipe, (at, at))
+    return recipe
+
+
+def test_a_run_that_died_is_not_running_and_its_last_checkpoint_counts(tmp_path):
+    begun(tmp_path / "run", 320, at=0)
+    (tmp_path / "run/RUNNING.lock").write_text("process 1 on nowhere")
+    (tmp_path / "run/ckpt").mkdir()
+    (tmp_path / "run/ckpt/LATEST").write_text("000000000352")
+    found = about.read(tmp_path / "run")
+    assert (found.state, found.seen, found.last["seconds"], found.best) == ("stopped", 352, 5.0, None)
 
 
 def test_listing_loads_no_torch():
     import subprocess
 
-    code = "import sys\nfrom ganforge.cli import _run\nfor w in ('list', '--help'): _run([w])\nassert 'torch' not in sys.modules"
+    code = "import sys\nfrom ganforge.cli import _run\nfor words in ('list', '--help', 'list runs'): _run(words.split())\n"
+    code += "assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
 
 
 def test_info_tells_how_far_and_what_next(gan, trained):
     code, out, _ = gan("info", trained)
     assert code == 0 and "dcgan on digits" in out and "32 of 32 images seen (100%)" in out and f"gan generate {trained}" in out
+    told = dict(line.split(None, 1) for line in out.splitlines()[1:])
+    assert told["data"] == "1,498 examples of 8x8, grey, 10 classes" and told["best"].endswith(" at 32 images")
+    assert "--z 8 --width 8 --batch 16 " in told["options"] and "--beta1" not in told["options"] and "--out" not in told["options"]
+    assert told["files"] == "best/ (the model), report.html, samples/, ckpt/ (checkpoints), log.txt" and "{" not in out
+
+
+def test_info_on_a_model_tells_what_it_is_and_how_to_use_it(gan, trained):
+    code, out, _ = gan("info", trained / "best")
+    assert code == 0 and out.startswith(f"{trained / 'best'}: a trained model of dcgan on digits\n")
+    assert "32 of 32 images seen (100%)" in out and f"next      gan generate {trained / 'best'}" in out
+
+
+def test_info_for_programs_is_json(gan, trained):
+    for words in (("info", trained, "--json"), ("info", "--json", trained)):
+        found = json.loads(gan(*words)[1])
+        assert (found["state"], found["seen"], found["total"]) == ("finished", 32, 32)
+        assert found["recipe"] == json.loads((trained / "recipe.json").read_text())
+        assert found["plan"]["notes"] and found["last"]["step"] == 2 and found["best"]["metric"].startswith("KID-")
+    assert json.loads(gan("info", trained / "best", "--json")[1])["recipe"]["sha256"]
+    code, _, err = gan("info", trained, "--jsn")
+    assert code == 2 and "unknown option --jsn. Did you mean --json?" in err
+
+
+def test_info_on_what_went_wrong_says_why_and_what_to_type(gan, trained):
+    import shutil
+
+    shutil.copytree(trained, "run")
+    recipe = json.loads(Path("run/recipe.json").read_text())
+    recipe["fields"]["run"]["examples"] = 320
+    Path("run/recipe.json").write_text(json.dumps(recipe | {"recipe": "/not/here.py:Mine"}))
+    out = gan("info", "run")[1]
+    assert "a stopped run of /not/here.py:Mine on digits" in out and "32 of 320 images seen (10%)" in out
+    assert "next      gan resume run\n" in out and "--beta1 0.5" in out, "the defaults of another's recipe are not known"
+    with Path("run/log.txt").open("a") as file:
+        file.write("error: training diverged: a \x1bloss. Try, one at a time: --lr 1e-05.\n")
+    out = gan("info", "run")[1]
+    assert "a diverged run" in out and "why       training diverged: a ?loss. Try, one at a time: --lr 1e-05." in out
+    assert "next      gan train digits --recipe /not/here.py:Mine, with one of the changes above" in out
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"fields": 3, "recipe": "x"}', "nonsense"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -68,6 +69,46 @@ def test_what_is_at_hand_is_taken_and_only_of_the_model_that_is_there(here, monk
     assert found.evaluations[1].model["sha256"] == config["sha256"]
     shutil.copytree(here / "a" / "best", here / "b" / "best", dirs_exist_ok=True)  # another model than was evaluated
     assert module._at_hand([here / "a", here / "b"]) is None
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_what_was_asked_of_one_run_alone_is_neither_dropped_nor_missed(here, monkeypatch, capfd, first):
+    """The numbers asked for are not all in the settings: KID alone and KID with FID have the same protocol."""
+    for run in ("a", "b"):
+        ganforge.evaluate(run, **{**FAST, "metrics": "fid,kid" if run == first else "kid"})
+    real = module.evaluate
+    monkeypatch.setattr(module, "evaluate", lambda run, data, **k: real(run, data, **{**k, **FAST, "metrics": "fid,kid"}))
+    found = ganforge.compare(["a", "b"])
+    assert all(set(e.values) == {"FD-random", "KID-random"} for e in found.evaluations)
+    told = {"a": "FD-random, KID-random or KID-random", "b": "KID-random or FD-random, KID-random"}[first]
+    assert f"no common protocol (numbers: {told}): measuring anew" in capfd.readouterr().err
+
+
+def test_a_number_that_one_run_lacks_is_a_dash(here, monkeypatch):
+    real = module.evaluate
+
+    def evaluate(run, data, **options):
+        found = real(run, data, **options)
+        return found if run.name == "b" else replace(found, values={"KID-random": found.values["KID-random"]})
+
+    monkeypatch.setattr(module, "evaluate", evaluate)
+    head, first, second, floor = (line.split() for line in ganforge.compare(["a", "b"], **FAST).table().splitlines()[:4])
+    assert head[-2:] == ["density-random", "coverage-random"] and first[-2:] == ["-", "-"] and "-" not in second and len(floor) == 4
+
+
+def test_evaluations_on_other_data_are_not_those_of_the_run(here, capfd):
+    for run in ("a", "b"):
+        found = ganforge.evaluate(run, **FAST)
+        told = json.loads(found.saved.read_text())
+        told["settings"]["data"] = "faces (0123abcd)"
+        found.saved.write_text(json.dumps(told))
+    assert module._at_hand([here / "a", here / "b"]) is None
+    assert "a holds no evaluation of its model as it is now on its own data" in capfd.readouterr().err
+
+
+def test_a_function_of_ones_own_judges_all_runs(here):
+    found = ganforge.compare(["a", "b"], **{**FAST, "features": lambda x: x.flatten(1)})
+    assert len({e.protocol for e in found.evaluations}) == 1
 
 
 def test_evaluations_of_different_protocols_are_not_mixed(here, monkeypatch):

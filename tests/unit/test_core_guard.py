@@ -136,6 +136,22 @@ def test_what_passes_in_the_first_tenth_is_not_mentioned(numbers):
     assert set(words((0.0, numbers), (0.1, good))) == {"learning"}
 
 
+@pytest.mark.parametrize("steps", [5, 20, 29])
+def test_so_few_steps_tell_nothing(steps):
+    """Every look of so short a run is of one step; each of these histories would have a word in a longer one."""
+    for numbers in ({"blank": 1.0, "movement": 0.0}, {"distance": 0.4, "movement": 0.004}, {"diversity": 0.05}):
+        history = [look(step / steps, step=step, **numbers) for step in range(1, steps + 1)]
+        assert {judge(history[:n]).word for n in range(1, steps + 1)} == {"learning"}
+    assert judge([look(1.0, step=steps, distinct=1.0)]).word == "memorising", "of that the steps do not matter"
+    longer = [look(step / 50, step=step, distance=0.4, movement=0.004) for step in range(1, 51)]
+    assert [judge(longer[:step]).word for step in (29, 30)] == ["learning", "stalled"]
+
+
+def test_nothing_seen_on_samples_is_certain_before_a_twentieth_of_the_budget():
+    history = [look(share / 100, step=1000 * share, blank=1.0, movement=0.0) for share in range(1, 6)]
+    assert [judge(history[:n]).word for n in range(1, 6)] == ["learning"] * 4 + ["saturated"]
+
+
 def test_an_accurate_discriminator_is_no_fault_while_the_samples_improve():
     assert set(words((0.0, {"accuracy/real": 1.0, "accuracy/fake": 1.0}))) == {"learning"}
 

@@ -202,14 +202,17 @@ def test_other_optimisers_are_refused(name, text):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"minutes": -1}, "--minutes must be a number of at least 0; got -1"),
+        ({"minutes": -1}, "--minutes must be a number above 0; got -1"),
         ({"minutes": float("nan")}, "--minutes must be a number"),
         ({"minutes": float("inf")}, "--minutes must be a number"),
-        ({"minutes": 0.0}, "--minutes 0 needs --examples"),
+        ({"minutes": 0.0}, "--minutes must be a number above 0; got 0.0"),
+        ({"minutes": 0.0, "examples": 64}, "--minutes must be a number above 0"),
         ({"save_minutes": -0.5}, "--save-minutes must be a number of at least 0"),
-        ({"examples": -1}, "--examples must be at least 0"),
+        ({"examples": 0}, "--examples must be at least 1; got 0"),
+        ({"examples": -1}, "--examples must be at least 1; got -1"),
         ({"batch": -1}, "--batch must be at least 0; got -1"),
         ({"accumulate": 0}, "--accumulate must be at least 1"),
+        ({"evaluate": "none:random"}, "--evaluate none measures nothing, so no features go with it; got 'none:random'"),
         ({"batch": 10, "accumulate": 3}, "--accumulate 3 does not divide --batch 10"),
         ({"threads": -1}, "--threads must be at least 0"),
         ({"snapshots": 0}, "--snapshots must be at least 1"),
@@ -227,7 +230,7 @@ def test_a_run_refuses_what_cannot_be(options, text):
 
 
 def test_a_run_takes_the_extremes():
-    assert Run(minutes=0, examples=1, batch=1, ema=0, seed=2**63 - 1) and Run(ema=1, batch=7, accumulate=7, save_minutes=0)
+    assert Run(minutes=1e-9, examples=1, batch=1, ema=0, seed=2**63 - 1) and Run(ema=1, batch=7, accumulate=7, save_minutes=0)
 
 
 @pytest.mark.parametrize("total", [1, 7, 199, 200, 201, 12345])

@@ -20,11 +20,10 @@ from ganforge.data.images import Images
 from ganforge.data.imageset import ImageSet
 from ganforge.metrics import frechet, measure, protocol, sets
 from ganforge.metrics.random_features import RandomFeatures
+from ganforge.runs import by_class, copies, evaluations, sides
 from ganforge.runs import evaluate as module
-from ganforge.runs import evaluations, sides
 from ganforge.runs.bar import Bar
-from ganforge.runs.case import Case, _parts
-from ganforge.runs.evaluate import _classes as by_class
+from ganforge.runs.case import Case, _parts, resolve
 from ganforge.runs.model import load
 from ganforge.runs.seen import Seen, of_side
 
@@ -94,7 +93,7 @@ def test_a_run_is_measured_against_held_out_and_training_images_with_a_floor(run
 def test_the_column_on_training_data_has_the_floor_of_held_out_images_there(run):
     found = ganforge.evaluate(run, metrics="fid,pr", **FAST)
     data, eyes = sets.like("digits", (1, 8, 8)), RandomFeatures()
-    held, trained = (eyes(sets.subset(part, 60, 0).images) for part in (data.held_out, data))
+    held, trained = (eyes(sets.subset(part, 60, 0).images[:]) for part in (data.held_out, data))
     wanted = measure.measure(held, trained, ("fid", "pr"), features=eyes)
     assert found.training_floor == {name: pytest.approx(score.value, rel=1e-5) for name, score in wanted.items()}
     assert found.training["FD-random"] > 10 * found.training_floor["FD-random"]
@@ -112,7 +111,7 @@ def test_the_numbers_are_those_of_the_metrics_on_features_of_the_same_images(run
     labels = sets.apportioned(data.labels, 10, 60)
     drawn = ganforge.load(run).generate(range(60), labels.tolist(), output="tensor")
     pixels = (drawn * 127.5 + 128).clamp(0, 255).to(torch.uint8)
-    real = sets.subset(data.held_out, 60, 0).images
+    real = sets.subset(data.held_out, 60, 0).images[:]
     assert found.values == {"FD-random": pytest.approx(frechet.frechet_distance(eyes(pixels), eyes(real)), rel=1e-5)}
 
 
@@ -167,7 +166,12 @@ def test_per_class_numbers_are_those_of_the_class_alone(run, gan):
     assert all(numbers.keys() == {"KID-random"} for numbers in found.per_class.values())
     assert not any("whichever class" in note for note in found.notes)
     code, out, _ = gan("evaluate", run, "--metrics", "kid", "--features", "random", "--samples", "290", "--per-class")
-    assert code == 0 and re.search(r"^class +KID-random$", out, re.MULTILINE)
+    assert code == 0 and re.search(r"^class +KID-random +floor$", out, re.MULTILINE)
+    assert found.per_class_floor.keys() == found.per_class.keys() and any("of a class" in note for note in found.notes) is False
+    mean = sum(one["KID-random"] for one in found.per_class.values()) / 10
+    assert found.json()["per_class_mean"] == {"KID-random": pytest.approx(mean)}
+    floor = sum(one["KID-random"] for one in found.per_class_floor.values()) / 10
+    assert found.table().splitlines()[-1].split() == ["mean", f"{mean:.4g}", f"{floor:.4g}"] and abs(floor) < mean / 10
 
 
 def test_a_generator_that_ignores_classes_is_told(run, monkeypatch):
@@ -212,7 +216,7 @@ def test_a_perfect_copyist_is_caught(tmp_path):
     for path in sorted(Path("data").iterdir())[:40]:
         Image.open(path).save(Path("copies") / path.name)
     caught, honest = (ganforge.evaluate(name, "data", metrics="kid", features="random") for name in ("copies", "own"))
-    key = "closer than 99 % of unseen images"
+    key = "closer than 99 % of other training images"  # as nothing is held out
     assert caught.memorisation[key] > 0.6 > 0.2 > honest.memorisation[key]
     assert caught.memorisation["distance ratio"] < 0.5 < honest.memorisation["distance ratio"]
 
@@ -254,9 +258,35 @@ def test_classes_are_paired_by_name(tmp_path):
     parts = Case(fake, real, None, "all", real, real, "data", "0")
     rows = [eyes(fake.images.images), eyes(real.images)]
     sides_seen = [Seen(one, torch.arange(40)) for one in rows]
-    found = by_class(parts, *sides_seen, lambda a, b, names: measure.measure(a.rows, b.rows, names, features=eyes), ("kid",))
+
+    def compare(a, b, names, _):
+        return measure.measure(a.rows, b.rows, names, features=eyes)
+
+    found, floor = by_class.measured(parts, sides_seen, (sides_seen[1].at(torch.arange(40)),) * 2, compare, ("kid",), eyes, [])
     far = measure.measure(rows[0][labels == 0], rows[1][labels == 1], ("kid",), features=eyes)["KID-random"].value
     assert list(found) == ["black", "white"] and all(abs(one["KID-random"]) < 0.1 * far for one in found.values())
+    alone = measure.measure(*[rows[1][labels == 1]] * 2, ("kid",), features=eyes)["KID-random"].value
+    assert floor["white"] == {"KID-random": pytest.approx(alone)}
+
+
+def test_a_class_that_collapsed_is_a_note_and_one_without_enough_images_another(tmp_path):
+    for side in ("a", "b"):
+        Path(side).mkdir()
+        for seed, (kind, count) in enumerate((("ant", 20), ("bee", 20), ("cat", 5))):
+            folder(f"{side}/{kind}", count, seed=seed + 3 * (side == "b"))
+    for path in Path("a/bee").iterdir():
+        Image.new("RGB", (16, 16), (9, 9, 9)).save(path)
+    found = ganforge.evaluate("a", "b", metrics="kid", features="random", per_class=True)
+    assert [*found.per_class["ant"]] == ["KID-random"] and found.per_class["bee"] == found.per_class["cat"] == {}
+    assert any(note.startswith("no KID of class bee: ") and "identical" in note for note in found.notes)
+    assert "no KID of cat: fewer than 10 images of a class" in found.notes
+
+
+def test_classes_that_are_not_there_are_asked_for_before_anything_is_computed(monkeypatch):
+    folder("a", seed=1), folder("b", seed=2)
+    monkeypatch.setattr(module, "choose", None)
+    with pytest.raises(DataError, match="--per-class needs classes on both sides"):
+        ganforge.evaluate("a", "b", metrics="kid", features="random", per_class=True)
 
 
 def test_classes_of_other_names_are_refused():
@@ -284,13 +314,85 @@ def test_few_held_out_images_are_no_reference(held, train, split):
     assert name == split and len(real) == 40 and bool(notes) == (split == "training part")
 
 
+@pytest.mark.parametrize(
+    ("judged", "data", "samples", "says"),
+    [
+        (40, 100, 60, "two disjoint parts of the data, 40 and 60, as many as judged"),
+        (40, 100, 0, "two disjoint parts of the data, 40 and 60 instead of the 40 and 100 judged, so distances but KID's lie higher"),
+        (100, 100, 60, "two disjoint parts of the data, 40 and 60 instead of the 60 and 60 judged, so distances but KID's lie higher"),
+        (100, 100, 80, "two disjoint parts of the data, 40 and 40 instead of the 80 and 80 judged, so distances but KID's lie higher"),
+    ],
+)
+def test_the_floor_has_as_many_images_as_were_judged_where_the_data_has(judged, data, samples, says):
+    def noise(count, seed):
+        return torch.randint(0, 256, (count, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)).numpy()
+
+    np.save("a.npy", noise(judged, 0)), np.save("b.npy", noise(data, 1))
+    found = ganforge.evaluate("a.npy", "b.npy", metrics="kid", features="random", samples=samples)
+    assert found.floor_of == says and "KID-random" in found.floor
+
+
+def test_the_floor_of_few_judged_images_is_of_as_few_held_out_or_not(run):
+    folder("a", 30, size=(8, 8))
+    for path in Path("a").iterdir():
+        Image.open(path).convert("L").save(path)
+    found = ganforge.evaluate("a", "digits", metrics="kid", features="random", samples=200)
+    assert found.floor_of.startswith(
+        "training against held-out images, 30 and 200, as many as judged; on training data the other way round, 30"
+    )
+
+
+def test_the_fingerprint_is_of_both_parts(monkeypatch):
+    def fingerprint(train, held):
+        for part, count, shade in (("train", 300, train), ("test", 100, held)):
+            Path("both", part).mkdir(parents=True, exist_ok=True)
+            for i in range(count):
+                Image.fromarray(np.full((8, 8), (i + shade) % 256, np.uint8)).save(f"both/{part}/{i}.png")
+        case = resolve(Path("both"), "both", 0, "", 0)
+        assert case.split == "held-out"
+        return case.fingerprint
+
+    assert len({fingerprint(0, 0), fingerprint(1, 0), fingerprint(0, 1)}) == 3
+
+
+def test_chosen_images_are_read_in_parts_from_where_they_lie():
+    images = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8)
+    which = torch.tensor([3, 7, 8, 40])
+    some = sets.chosen(images, which)
+    images[7] = 9
+    assert len(some) == 4 and some.shape == (4, 1, 8, 8) and torch.equal(some[1:3], images[7:9])
+    turned = sets.chosen(some, torch.tensor([3, 1]), flip=True)
+    assert torch.equal(turned[:], images[[40, 7]].flip(3)) and torch.equal(turned[torch.tensor([1])], images[[7]].flip(3))
+    assert ImageSet(some).fingerprint == ImageSet(images[which]).fingerprint
+
+
+def test_unequal_numbers_of_images_are_told():
+    folder("a", 30, seed=1), folder("b", 40, seed=2)
+    found = ganforge.evaluate("a", "b", metrics="kid,pr,mind", features="random", samples=50)
+    notes = "the numbers of images on both sides move precision and recall, MIND: compare them at 30 judged and 40 real only"
+    assert {notes, "the reference has 40 images, fewer than the 50 asked for", "a has 30 images, fewer than the 50 asked for"} <= {
+        *found.notes
+    }
+
+
+def test_colour_that_is_taken_from_a_test_part_is_told():
+    grey, colour = np.arange(64, dtype=np.uint8).reshape(8, 8), np.dstack([np.full((8, 8), c, np.uint8) for c in (200, 0, 90)])
+    for part, pixels in (("train", grey), ("test", colour)):
+        Path("x", part).mkdir(parents=True)
+        for i in range(12):
+            Image.fromarray(pixels + np.uint8(i)).save(f"x/{part}/{i}.png")
+    found = sets.as_is("x")
+    assert found.held_out.images.shape == (12, 1, 8, 8) and found.report["note"].startswith("the test part of x has colour")
+    assert found.report["note"] in resolve(Path("x"), "x", 0, "", 0).notes
+
+
 def test_one_check_that_fails_is_noted_and_the_others_go_on(monkeypatch):
     def fail(*_):
         raise DataError("no luck")
 
     folder("a", seed=1), folder("b", seed=2)
     monkeypatch.setitem(measure.METRICS, "mind", dataclasses.replace(measure.METRICS["mind"], rows=fail))
-    monkeypatch.setattr(module, "memorisation", fail)
+    monkeypatch.setattr(copies, "memorisation", fail)
     found = ganforge.evaluate("a", "b", metrics="kid,mind", features="random", out="out")
     assert list(found.values) == ["KID-random"] and not found.memorisation
     assert {"no MIND: no luck", "copies were not looked for: no luck"} <= set(found.notes)
@@ -340,7 +442,7 @@ def test_two_folders_need_no_model(gan):
         code == 0
         and err == ""
         and "KID-random" in out
-        and "two disjoint halves of the data" in out
+        and "two disjoint parts of the data, 12 and 12 instead of the 24 and 24 judged" in out
         and "FD" not in out.split("protocol")[0]
     )
     near, far = (ganforge.evaluate(name, "b", metrics="kid", features="random").values["KID-random"] for name in ("a", "far"))
@@ -391,6 +493,10 @@ def broken(name):
         folder("bad", 6, size=(16, 16)), folder("bad", 6, size=(24, 20))
     elif name == "few":
         folder("bad", 5)
+    elif name == "asked for few":
+        folder("bad", 20)
+    elif name.startswith("one"):
+        folder("bad", 1)
     elif name == "identical":
         Path("bad").mkdir()
         for i in range(20):
@@ -413,6 +519,9 @@ def broken(name):
 BAD = {
     "empty": ((), 3, "bad holds no images"),
     "mixed": ((), 3, "the images of bad have 2 different sizes (sides from 16 to 24 pixels).*--size 16"),
+    "asked for few": (("--features", "random", "--samples", "5"), 3, "KID needs at least 10 images a side; --samples asks for 5"),
+    "one": ((), 3, "error: bad: 1 of 1 files can be used"),
+    "one brought to a size": (("--size", "16"), 3, "error: bad: 1 of 1 files can be used"),
     "few": ((), 3, "KID needs at least 10 images a side; bad has 5. That is too few for any metric"),
     "identical": ((), 3, "all 20 images of bad are identical"),
     "other size": ((), 3, "bad holds 20x20 images and good 16x16.*--size 20"),
@@ -436,7 +545,7 @@ def test_bad_input_is_one_clear_message(name, gan):
 def test_a_metric_that_needs_more_images_says_which_ones_are_sound(gan):
     folder("a", 24, seed=1), folder("b", 30, seed=2)
     code, _, err = gan("evaluate", "a", "--data", "b", "--metrics", "fid", "--features", "random")
-    assert code == 3 and "FID needs at least 50 images a side; a has 24. Sound for 24: --metrics kid,pr,prdc,mind." in err
+    assert code == 3 and "FID needs at least 50 images a side; a has 24. Sound for 24: --metrics kid." in err
     assert "; a has 24. " in gan("evaluate", "b", "--data", "a", "--metrics", "fid", "--features", "random")[2], "not the one that has more"
 
 
@@ -483,6 +592,15 @@ def test_size_is_not_for_models(run):
         ganforge.evaluate(run, size="8", **FAST)
 
 
+def test_evaluations_are_read_in_the_order_of_their_numbers(tmp_path):
+    found = protocol.Evaluation("a", {}, {}, {}, {})
+    for number in (999, 1000, 2):
+        (tmp_path / "evaluations").mkdir(exist_ok=True)
+        (tmp_path / "evaluations" / f"{number:03d}.json").write_text(json.dumps(found.json()))
+    assert [one.saved.name for one in evaluations.read_all(tmp_path)] == ["002.json", "999.json", "1000.json"]
+    assert evaluations.write(found, tmp_path / "evaluations", None).saved.name == "1001.json"
+
+
 def test_damaged_evaluations_are_left_out_of_the_report_and_told(run, caplog):
     ganforge.evaluate(run, metrics="kid", **FAST)
     (run / "evaluations" / "002.json").write_text('{"subject": ')
@@ -493,9 +611,11 @@ def test_subsets_are_functions_of_the_seed_and_parts_are_disjoint():
     images = ImageSet(torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1), torch.arange(100))
     a, b = sets.disjoint(images, 40, 1)
     assert not set(a.labels.tolist()) & set(b.labels.tolist()) and len(a) == len(b) == 40
-    assert torch.equal(a.labels, sets.subset(images, 40, 1).labels) and torch.equal(a.images.flatten().long(), a.labels)
+    assert torch.equal(a.labels, sets.subset(images, 40, 1).labels) and torch.equal(a.images[:].flatten().long(), a.labels)
     assert not torch.equal(a.labels, sets.subset(images, 40, 2).labels)
     assert sets.disjoint(images, 60)[1] is None and len(sets.subset(images, 300)) == 100
+    real, rest = sets.disjoint(images, 60, least=40)
+    assert sorted([*real.labels.tolist(), *rest.labels.tolist()]) == list(range(100)) and sets.disjoint(images, 60, least=41)[1] is None
 
 
 def test_the_bar_tells_speed_and_time_left():
@@ -504,9 +624,9 @@ def test_the_bar_tells_speed_and_time_left():
     assert "100/400  ETA 30s  10 img/s" in bar.line(10.0)
 
 
-@pytest.mark.parametrize(("metrics", "says"), [("fid", "FID needs at least 50 .* Sound for 24: --metrics kid,pr,prdc,mind."),
+@pytest.mark.parametrize(("metrics", "says"), [("fid", "FID needs at least 50 .* Sound for 24: --metrics kid."),
                                                 ("is", "IS needs at least 100"), ("modes,cas", "MODES needs at least 100")])  # fmt: skip
 def test_too_few_images_are_told_which_metric_is_sound(metrics, says, gan):
     folder("a", seed=1), folder("b", seed=2)
     code, out, err = gan("evaluate", "a", "--data", "b", "--metrics", metrics, "--features", "random")
-    assert code == 3 and out == "" and re.search(says, err) and "--metrics kid,pr,prdc,mind" in err
+    assert code == 3 and out == "" and re.search(says, err) and err.endswith("Sound for 24: --metrics kid.\n")

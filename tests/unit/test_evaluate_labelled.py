@@ -103,3 +103,31 @@ def test_learning_from_samples_needs_a_held_out_part_and_the_same_classes():
         ganforge.evaluate("a", "b", metrics="cas")
     with pytest.raises(DataError, match="only one side has 0, 1, 2"):
         ganforge.evaluate("named", "digits", metrics="cas", samples=200)
+
+
+def test_of_several_metrics_those_that_need_classes_or_logits_are_notes():
+    for name in ("a", "b"):
+        Path(name).mkdir()
+        for i in range(110):
+            Image.fromarray(np.random.default_rng(i + 200 * (name == "b")).integers(0, 256, (8, 8), np.uint8)).save(f"{name}/{i}.png")
+    found = ganforge.evaluate("a", "b", metrics="kid,is,modes,cas", features="random")
+    assert list(found.values) == ["KID-random"] and "IS 10 splits" not in found.protocol
+    for start in ("no IS: the Inception Score needs a network that tells classes", "no MODES: ", "no CAS: "):
+        assert any(note.startswith(start) for note in found.notes), start
+    with pytest.raises(DataError, match="needs classes on both sides"):
+        ganforge.evaluate("a", "b", metrics="modes,cas", features="random")
+
+
+def test_among_others_the_inception_score_makes_do_with_a_classifier():
+    found = ganforge.evaluate("digits", "digits", metrics="kid,is,modes", features="random", samples=120)
+    assert {"KID-random", "IS-classifier", "modes-classifier"} <= found.values.keys() and found.floor["IS-classifier"] > 5
+    assert any(note.startswith("IS-classifier instead of IS: ") for note in found.notes)
+    assert found.settings["classes told by"].count("classifier (") == 1
+
+
+def test_the_score_of_training_images_is_of_as_many_as_were_judged(monkeypatch):
+    trained = []
+    monkeypatch.setattr(classifier_score, "classifier_accuracy_score", lambda x, y, *_, **__: trained.append((len(x), len(y))) or 0.5)
+    digits("few", count=130)
+    ganforge.evaluate("few", "digits", metrics="cas", samples=290)
+    assert trained == [(130, 130), (130, 130)]

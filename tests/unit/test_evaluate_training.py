@@ -111,7 +111,7 @@ def test_the_number_is_that_of_the_metric_on_the_model_it_names(tmp_path):
     drawn = model.generate(seeds, labels if model.spec.classes else None, output="tensor")
     eye = RandomFeatures()
     fake = eye((drawn * 127.5 + 128).clamp(0, 255).to(torch.uint8))
-    by_hand = measure.measure(fake, eye(real.images), ("kid",), features=eye)["KID-random"].value
+    by_hand = measure.measure(fake, eye(real.images[:]), ("kid",), features=eye)["KID-random"].value
     assert scores(run) == {640: pytest.approx(by_hand, rel=1e-6)}
 
 
@@ -165,9 +165,15 @@ def test_a_run_without_a_number_looks_at_the_end_alone(tmp_path):
     assert [step for step in range(1, 201) if eye._due(tick_at(step, float(step)))] == [200]
 
 
-@pytest.mark.parametrize(("price", "seconds", "often"), [(1.0, 200.0, 10), (1.0, 219.9, 10), (0.01, 200.0, 40), (100.0, 200.0, 1)])
-def test_looks_cost_at_most_a_twentieth_of_the_planned_time_but_there_is_one(price, seconds, often, monkeypatch):
-    monkeypatch.setattr(judge.Opened, "price", lambda self, generator: price)
+@pytest.mark.parametrize(
+    ("opening", "price", "seconds", "often"),
+    [(0, 1.0, 200.0, 10), (0, 1.0, 219.9, 10), (0, 0.01, 200.0, 40), (0, 100.0, 200.0, 1), (4.5, 1.0, 200.0, 5), (30, 1.0, 200.0, 1)],
+)
+def test_looks_cost_at_most_a_twentieth_of_the_planned_time_but_there_is_one(opening, price, seconds, often, monkeypatch):
+    """With the features of the real images, which come first."""
+    clock = iter([0.0, opening])
+    monkeypatch.setattr(judge, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(judge, "opened", lambda *_: SimpleNamespace(price=lambda generator: price))
     data = Images(path="digits").load()
     method = recipes.DCGAN(data=Images(path="digits"), width=8, z=8).method(data.spec)
     assert judge.affordable("auto", method, data, "cpu", (), seconds) == often
@@ -195,6 +201,7 @@ def test_the_price_of_a_look_is_about_what_one_takes(monkeypatch):
 
 def test_the_number_of_looks_is_settled_at_the_start_and_stands_in_the_recipe(tmp_path, monkeypatch):
     monkeypatch.setattr(judge.Opened, "price", lambda self, generator: 0.05 * 0.64 / 4.5)  # 640 images at 1000 a second
+    monkeypatch.setattr(judge, "time", SimpleNamespace(monotonic=lambda: 0.0))
     run = train(tmp_path / "run")
     assert json.loads((run.folder / "recipe.json").read_text())["fields"]["run"]["evaluations"] == 4
     assert looks(run) == [160, 320, 480, 640]

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ganforge.core.errors import DataError, UsageError
 from ganforge.data.imageset import ImageSet
 from ganforge.data.source import cache_folder
-from ganforge.metrics.features import Moments, cached, efficientnet, extract, find, inception, perceptual, resize, to_uint8, vit
+from ganforge.metrics.features import Moments, base, cached, efficientnet, extract, find, inception, perceptual, resize, to_uint8, vit
 from ganforge.metrics.features.classifier import Classifier, train
 from ganforge.metrics.features.network import Conv, fold
 from ganforge.metrics.frechet import frechet_distance
@@ -340,6 +341,21 @@ def test_ones_own_network_or_function_gives_features(name, dim, tmp_path):
         assert torch.allclose(rows, pictures(5).flatten(1) / 127.5 - 1)
 
 
+def test_own_features_are_known_by_what_they_give_too(tmp_path):
+    """The text of the file is the same, the numbers that it reads are not."""
+    path, numbers = tmp_path / "mine.py", tmp_path / "w.txt"
+    path.write_text(
+        "from pathlib import Path\ndef scaled(x):\n    return x.flatten(1) * float((Path(__file__).parent / 'w.txt').read_text())\n"
+    )
+    text, data, facts = f"{path}:scaled", ImageSet(pictures()), []
+    for weight in ("1", "2", "1"):
+        numbers.write_text(weight)
+        features = find(text, code=(text,), data=data)
+        facts.append(features.facts)
+        assert torch.equal(cached(features, data, tmp_path).rows, extract(features, data.images))
+    assert facts[0] == facts[2] != facts[1] and facts[0]["code"] == facts[1]["code"]
+
+
 def test_ones_own_code_runs_only_where_it_was_named(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()\n{OWN}")
@@ -355,6 +371,29 @@ def test_ones_own_mistakes_are_said_in_one_line(name, tmp_path):
     with pytest.raises(UsageError) as caught:
         find(f"{path}:{name}", code=(str(path),))
     assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+PARTS = {
+    "efficientnet-lite0": {"_conv_stem.weight": torch.zeros(32, 3, 3, 3)},
+    "inception": {f"layer.{k}.beta": torch.zeros(1) for k in range(94)},
+    "vgg16": {"VGG16_0.Conv_0.kernel": torch.zeros(3)},
+    "dinov2": {"patch.weight": torch.zeros(4), "pos": torch.zeros(2, 4), "cls": torch.zeros(4), "blocks.0.fc1.weight": torch.zeros(4, 4)},
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_of_the_weights_is_refused_in_one_sentence(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANFORGE_CACHE", str(tmp_path))
+    save_file(PARTS[name], tmp_path / "part.safetensors")
+    with pytest.raises(DataError, match="part.safetensors cannot be used as the weights of") as caught:
+        find(name, weights=tmp_path / "part.safetensors")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["random", "classifier"])
+def test_weights_that_nothing_would_look_at_are_refused(name):
+    with pytest.raises(UsageError, match="no --weights"):
+        find(name, weights="nofile.pth", data=ImageSet(pictures()))
 
 
 def test_an_unknown_name_lists_what_there_is():
@@ -421,6 +460,19 @@ def test_a_stream_gives_what_the_whole_gives(batch):
     assert torch.equal(extract(Means(), iter(parts), batch=batch), extract(Means(), x))
     extract(Means(), x, batch=batch, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (11, 11) and len(seen) == -(-11 // batch)
+
+
+def test_a_graphics_card_is_waited_for_once_a_chunk_and_fed_from_pinned_memory(monkeypatch):
+    class Far(Tensor):
+        is_cuda = True
+
+    pinned, x = [], pictures(11)
+    monkeypatch.setattr(Tensor, "pin_memory", lambda part: pinned.append(len(part)) or part)
+    monkeypatch.setattr(base, "CHUNK", 4)
+    parts = list(base.stream(Means(), x, batch=2))
+    assert [len(part) for part in parts] == [4, 4, 3] and not pinned
+    monkeypatch.setattr(Means, "__call__", lambda self, images: images.float().mean((2, 3)).as_subclass(Far))
+    assert torch.equal(extract(Means(), x, batch=2), torch.cat(parts)) and pinned == [2, 2, 2, 2, 1]
 
 
 def test_what_is_cached_is_what_was_taken(tmp_path):

@@ -165,6 +165,27 @@ def test_wrong_files_are_refused_in_one_sentence(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [(KeyError("_bn0.bias"), "KeyError: '_bn0.bias'"), (RuntimeError("permute: 2 dims\nmore"), "RuntimeError: permute: 2 dims")],
+)
+def test_a_part_of_a_network_is_refused_in_one_sentence(error, says, tmp_path):
+    (tmp_path / "part.pth").write_bytes(saved({"a": torch.ones(1)}))
+
+    def convert(found):
+        raise error
+
+    with pytest.raises(DataError, match="part.pth cannot be used as the weights of net.*only a part") as caught:
+        obtain("net", convert, tmp_path, given=tmp_path / "part.pth")
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float32, torch.int64])
+def test_numbers_of_every_kind_count_for_the_hash(kind):
+    one, two = ({"a": torch.full((), k, dtype=kind), "b": torch.ones(2, 3, dtype=kind).T} for k in (1, 2))
+    assert weights.digest(one) != weights.digest(two) and weights.digest(one) == weights.digest(dict(one))
+
+
 DATA = saved({"a": torch.full((2,), 5.0)})
 KNOWN = Published("some-package==1.0", "0" * 64, "net.pth", hashlib.sha256(DATA).hexdigest(), 1, "MIT", "")
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,14 @@ def test_missing_packages_are_none_and_git_is_optional(monkeypatch, tmp_path):
     assert 'pip install "ganforge[track]"' in row("extra track")[1]
     monkeypatch.setenv("PATH", "")
     assert environment()["git_commit"] is None
+
+
+def test_every_extra_of_the_package_is_listed_with_what_it_brings():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    named = {extra: tuple(re.split(r"[^\w-]", need)[0] for need in needs) for extra, needs in project["optional-dependencies"].items()}
+    assert named.pop("all") == ("ganforge",) and named.pop("dev"), "all the others at once, and what building the package takes"
+    assert named == module.OPTIONAL
+    assert all(row(f"extra {extra}") for extra in named)
 
 
 def test_little_free_memory_is_a_warning(monkeypatch):

@@ -23,7 +23,7 @@ VERBS = {
     "evaluate": ("RUN [--data DATA] [--metrics fid,kid]", "measure a model, or any images, against data"),
     "compare": ("RUN RUN ... [--data DATA]", "put runs side by side: one table, one picture"),
     "list": ("recipes | tasks | data | losses | penalties | networks | runs", "what there is to choose from"),
-    "info": ("RUN", "what a run is, how far it got, how to use it"),
+    "info": ("RUN [--json]", "what a run or a model is, how far it got, how to use it"),
     "doctor": ("", "check this machine and installation"),
     "selftest": ("[resume]", "prove on this machine that a resumed run is bit-identical"),
 }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from ..core.errors import UsageError, nearest
+from ..core.errors import CheckpointError, UsageError, nearest
 
 WHAT = ("recipes", "tasks", "data", "losses", "penalties", "networks", "runs")
 
@@ -28,12 +29,13 @@ def main(arguments: list[str]) -> int:
         wrong = arguments[-1]
         raise UsageError(f"gan list does not know '{wrong}'.{nearest(wrong, WHAT)} It lists: {', '.join(WHAT)}.")
     rows = _rows(arguments[0] if arguments else "recipes")
-    width = max((len(name) for name, _ in rows), default=0)
-    sys.stdout.write("".join(f"{name:{width}}  {text}\n" for name, text in rows) or "nothing yet\n")
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines) or "nothing yet\n")
     return 0
 
 
-def _rows(what: str) -> list[tuple[str, str]]:
+def _rows(what: str) -> Sequence[tuple[str, ...]]:
     """Read from the sources' docstrings, so that no torch is loaded to list names."""
     package = Path(__file__).parent.parent
     if what == "recipes":
@@ -43,7 +45,7 @@ def _rows(what: str) -> list[tuple[str, str]]:
     if what == "data":
         return list(DATA.items())
     if what == "runs":
-        return [(str(p.parent), "") for p in sorted(Path("runs").glob("*/recipe.json"))]
+        return _runs(Path("runs"))
     if what == "tasks":
         return [(name.replace("_", "-"), text) for name, text in _documented(package / "methods" / "tasks.py", "Task")]
     if what == "losses":
@@ -53,6 +55,22 @@ def _rows(what: str) -> list[tuple[str, str]]:
     tree = ast.parse((package / "penalties.py").read_text())
     functions = (node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"))
     return [(node.name, (ast.get_docstring(node) or "").splitlines()[0]) for node in functions]
+
+
+def _runs(root: Path) -> list[tuple[str, ...]]:
+    """The runs in a folder, the one that began last first, below the names of the columns."""
+    from ..runs.about import plain, read
+
+    rows = []
+    for path in sorted(root.glob("*/recipe.json"), key=lambda path: (path.stat().st_mtime, path), reverse=True):
+        try:
+            run = read(path.parent)
+        except CheckpointError:
+            rows.append((plain(str(path.parent)), "", "", "", "damaged", ""))
+            continue
+        seen, best = f"{run.seen:,} of {run.total:,}", f"{run.best[0]} {run.best[1]:.4g}" if run.best else ""
+        rows.append((plain(str(path.parent)), run.recipe, plain(run.data), seen, run.state, best))
+    return [("run", "recipe", "data", "images seen", "state", "best"), *rows] if rows else []
 
 
 def _documented(path: Path, maker: str) -> list[tuple[str, str]]:

@@ -120,7 +120,7 @@ def settle(make: Callable[[], Method], data: Data, run: Run, device: torch.devic
         threads, rate, why = quickest_threads(rate, measure)
         notes.append(why)
     examples = run.examples
-    if not examples:
+    if examples is None:
         examples = max(run.batch, int(rate * 60 * run.minutes * OVERHEAD) // run.batch * run.batch)
         notes.append(f"{examples:,} examples, what {run.minutes:g} minutes allow at {rate:,.0f} examples/s")
     return replace(run, precision=precision, layout=order, examples=examples, threads=threads), rate, notes

@@ -116,6 +116,10 @@ def _places(recipe: Any) -> dict[str, tuple[str, ...]]:
 
 def _value(option: str, hint: Any, value: Any, trusted: Collection[str] | None) -> Any:
     """What a field of that kind holds for `value`; raises UsageError where it is of another kind (Python and JSON can say anything)."""
+    if type(None) in typing.get_args(hint):  # int | None
+        if value is None:
+            return None
+        (hint,) = {*typing.get_args(hint)} - {type(None)}
     if each := _each(hint):
         values = value if isinstance(value, list | tuple) and not isinstance(value, _kind(each)) else [value]  # "r1" stands for ["r1"]
         return tuple(_value(option, each, v, trusted) for v in values)

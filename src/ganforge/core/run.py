@@ -19,8 +19,8 @@ class Run:
 
     minutes: float = 60.0
     """Planned length of the training. Fixed at the start as a number of examples, from the measured speed."""
-    examples: int = 0
-    """Real examples to train on, over all processes. 0: as many as fit into `minutes`."""
+    examples: int | None = None
+    """Real examples to train on, over all processes. Left out: as many as fit into `minutes`."""
     batch: int = 64
     """Examples per optimiser step, over all processes. 0: as many as make the machine about as fast as it gets; recipes are tuned at 64."""
     accumulate: int = 1
@@ -56,20 +56,21 @@ class Run:
     """Trackers beside the files: tensorboard, wandb, mlflow."""
 
     def __post_init__(self) -> None:
-        for option in ("minutes", "save_minutes"):
-            if not 0 <= getattr(self, option) < math.inf:  # refuses what is not a number, too
-                raise UsageError(f"--{option.replace('_', '-')} must be a number of at least 0; got {getattr(self, option)}.")
-        for option, least in (("examples", 0), ("batch", 0), ("accumulate", 1), ("threads", 0), ("snapshots", 1), ("evaluations", 0)):
-            if getattr(self, option) < least:
-                raise UsageError(f"--{option} must be at least {least}; got {getattr(self, option)}.")
+        if not 0 < self.minutes < math.inf:  # refuses what is not a number, too
+            raise UsageError(f"--minutes must be a number above 0; got {self.minutes}.")
+        if not 0 <= self.save_minutes < math.inf:
+            raise UsageError(f"--save-minutes must be a number of at least 0; got {self.save_minutes}.")
+        for option, least in (("examples", 1), ("batch", 0), ("accumulate", 1), ("threads", 0), ("snapshots", 1), ("evaluations", 0)):
+            if (value := getattr(self, option)) is not None and value < least:
+                raise UsageError(f"--{option} must be at least {least}; got {value}.")
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"--seed must be from 0 to 2^63 - 1; got {self.seed}.")
-        if not self.minutes and not self.examples:
-            raise UsageError("--minutes 0 needs --examples: how long to train?")
         if not 0 <= self.ema <= 1:
             raise UsageError(f"--ema is a fraction of the examples seen, from 0 to 1; got {self.ema}. Usual: 0.05.")
         if self.batch % self.accumulate:
             raise UsageError(f"--accumulate {self.accumulate} does not divide --batch {self.batch}.")
         _choice("evaluate", self.evaluate.partition(":")[0], ("auto", "none", "kid", "mind", "fid"))
+        if self.evaluate.startswith("none:"):
+            raise UsageError(f"--evaluate none measures nothing, so no features go with it; got '{self.evaluate}'.")
         _choice("precision", self.precision, ("auto", "fp32", "bf16"))
         _choice("layout", self.layout, ("auto", "contiguous", "channels_last"))

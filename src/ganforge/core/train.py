@@ -86,14 +86,14 @@ def train(
     saver, began, said = _Saver(folder, run.save_minutes, facts or {}, restart, accumulate), time.monotonic(), Opinion()
     seed = moved_on(run.seed, restart.number)
     batches = data.batches(run.batch, seed=seed, start=step, rank=rank, world=world, device=str(device))
-    now = Progress(step, step * run.batch, run.examples)
+    now = Progress(step, step * run.batch, run.examples or 0)  # it is set, by now
     if step and watcher:  # a kill between a checkpoint and what is made from it leaves the latter old or missing
         watcher.saved(Tick(now, {}, before.seconds, average))
     while now.seen < now.total:
         seed_step(seed, rank, step)
         numbers = iterate(method, micro_batches(next(batches), accumulate), now, autocast=DTYPES[run.precision], caution=restart.caution)
         step, resting, since = step + 1, method.resting(now), method.since(now)
-        now = Progress(step, step * run.batch, run.examples)
+        now = Progress(step, step * run.batch, now.total)
         average.update(now, run.batch, resting, since)
         meter.add(numbers)
         finite.note(step, numbers)

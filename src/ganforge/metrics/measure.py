@@ -120,15 +120,15 @@ def parse(text: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def fitting(names: Sequence[str], count: int, whose: str) -> tuple[str, ...]:
-    """The names, if `count` images suffice for each; else DataError, which says which of all metrics are sound for so few."""
+def fitting(names: Sequence[str], count: int, whose: str, has: str = "has") -> tuple[str, ...]:
+    """The names, if `count` images suffice for each; else DataError, which says that `whose` `has` so few, and what is sound for them."""
     lacking = [name for name in names if METRICS[name].least > count]
     if not lacking:
         return tuple(names)
     need = METRICS[lacking[0]].least
-    sound = [name for name in parse(DEFAULT) if METRICS[name].least <= count]
-    advice = f"Sound for {count:,}: --metrics {','.join(sound)}." if sound else "That is too few for any metric; at least 10 are needed."
-    raise DataError(f"{lacking[0].upper()} needs at least {need:,} images a side; {whose} has {count:,}. {advice}")
+    least = METRICS["kid"].least
+    advice = f"Sound for {count:,}: --metrics kid." if count >= least else f"That is too few for any metric; at least {least} are needed."
+    raise DataError(f"{lacking[0].upper()} needs at least {need:,} images a side; {whose} {has} {count:,}. {advice}")
 
 
 def called(plain: str, features: str, inception: bool) -> str:

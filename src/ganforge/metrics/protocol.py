@@ -33,6 +33,8 @@ class Evaluation:
     training_floor: Mapping[str, float] = field(default_factory=dict)
     """What held-out images get there."""
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    per_class_floor: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What real images of the class get."""
     beside: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """The same numbers of what else was made of the same inputs, by name."""
     per_example: Sequence[Mapping[str, float]] = ()
@@ -51,7 +53,7 @@ class Evaluation:
     def json(self) -> dict[str, Any]:
         """Plain JSON, the inverse of `from_json`."""
         plain = {key: getattr(self, key) for key in self.__dataclass_fields__ if key != "saved"}
-        return {"format": 1, "protocol": self.protocol, **plain}
+        return {"format": 1, "protocol": self.protocol, **plain, "per_class_mean": class_mean(self.per_class)}
 
     def table(self) -> str:
         """All of it as plain text."""
@@ -71,6 +73,13 @@ def differences(a: Settings, b: Settings) -> list[str]:
     return [f"{key}: {a.get(key) or 'none'} or {b.get(key) or 'none'}" for key in keys if a.get(key, "") != b.get(key, "")]
 
 
+def class_mean(per_class: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The mean of every number over the classes that have it: of FID the Intra-FID."""
+    names = dict.fromkeys(name for found in per_class.values() for name in found)
+    each = {name: [found[name] for found in per_class.values() if name in found] for name in names}
+    return {name: sum(values) / len(values) for name, values in each.items()}
+
+
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of texts as aligned lines: the first column to the left, the others to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -86,7 +95,7 @@ def shown(value: float | None) -> str:
 
 
 def _lines(e: Evaluation) -> list[str]:
-    floor = [] if e.beside else ["floor"]
+    floor = ["floor"] if e.floor else []
     head = ["", "value", "±", *floor, *(["on training data", "floor there"] if e.training else []), *e.beside, "better"]
     rows = [head]
     for name, value in e.values.items():
@@ -94,15 +103,23 @@ def _lines(e: Evaluation) -> list[str]:
         cells += [shown(e.training.get(name)), shown(e.training_floor.get(name))] if e.training else []
         cells += [shown(other.get(name)) for other in e.beside.values()]
         rows.append([*cells, "higher" if higher_is_better(name) else "lower"])
-    lines = [*columns(rows), "", f"protocol  {e.protocol}", *([f"floor     {e.floor_of}"] if e.floor_of else [])]
+    lines = [*columns(rows), "", f"protocol  {e.protocol}", *([f"floor     {e.floor_of}"] if floor else [])]
     if e.memorisation:
         lines.append("copies    " + ", ".join(f"{key} {shown(value)}" for key, value in e.memorisation.items()))
     lines += [f"note      {note}" for note in e.notes]
     if e.per_class:
-        names = list(dict.fromkeys(name for found in e.per_class.values() for name in found))
-        table = [["class", *names]] + [[kind, *(shown(found.get(n)) for n in names)] for kind, found in e.per_class.items()]
-        lines += ["", *columns(table)]
+        lines += ["", *columns(_by_class(e))]
     if e.per_example:
         table = [["example", *e.per_example[0]]] + [[f"{i}", *map(shown, found.values())] for i, found in enumerate(e.per_example, 1)]
         lines += ["", *columns(table)]
     return lines
+
+
+def _by_class(e: Evaluation) -> list[list[str]]:
+    """The table of classes, the floor of every number beside it, the mean last."""
+    mean, floor = class_mean(e.per_class), class_mean(e.per_class_floor)
+    beside = ["floor"] if floor else []
+    rows = [["class", *(cell for name in mean for cell in (name, *beside))]]
+    for kind, *found in [*((kind, found, e.per_class_floor.get(kind, {})) for kind, found in e.per_class.items()), ("mean", mean, floor)]:
+        rows.append([kind, *(shown(of.get(name)) for name in mean for of in found[: 1 + len(beside)])])
+    return rows

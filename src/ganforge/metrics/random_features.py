@@ -38,7 +38,7 @@ class RandomFeatures:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        x = images[:, :3].to(self.device).float() / 127.5 - 1
+        x = images[:, :3].to(self.device, non_blocking=True).float() / 127.5 - 1
         x = x if x.shape[1] == 3 else x[:, :1].repeat(1, 3, 1, 1)
         if x.shape[2] * x.shape[3] > SIDE * SIDE:
             x = interpolate(x, (SIDE, SIDE), mode="area")
@@ -49,4 +49,4 @@ class RandomFeatures:
             x = leaky_relu(conv2d(x, weight, padding=1), 0.1)
             found += [x.mean((2, 3)), x.std((2, 3))]
             x = avg_pool2d(x, 2) if level + 1 < len(self.weights) else x
-        return torch.cat(found, 1).cpu()
+        return torch.cat(found, 1)

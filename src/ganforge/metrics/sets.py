@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from .rows import sound
 def as_is(path: str, cache: Path | None = None) -> ImageSet:
     """All images of a folder, archive or built-in set at the size they have, which must be one. Nothing is varied.
 
+    A test part is brought to the colour or grey of the training part; where that takes its colour, the report has a `note` of it.
     Raises DataError for mixed sizes and where fewer than two images can be used, UsageError for a path that is not there.
     """
     where = Path(path).expanduser()
@@ -42,8 +44,13 @@ def as_is(path: str, cache: Path | None = None) -> ImageSet:
         files = arrange(source, "auto")
         made = _decoded(path, files, None, cache_folder(cache))
         if files.test and len(files.test.names) > 1:
-            look = Look(made.images.shape[3], made.images.shape[2], made.images.shape[1], "crop", "white", min_side=1)
-            made.held_out = _decoded(path, files.test, look, cache_folder(cache))
+            look = Look(made.images.shape[3], made.images.shape[2], 3, "crop", "white", min_side=1)
+            held = _decoded(path, files.test, look, cache_folder(cache))
+            if held.images.shape[1] > made.images.shape[1]:
+                made.report["note"] = f"the test part of {path} has colour, the training part has none: both are compared in grey"
+            if held.images.shape[1] != made.images.shape[1]:
+                held = _decoded(path, files.test, replace(look, channels=made.images.shape[1]), cache_folder(cache), as_asked=True)
+            made.held_out = held
         return made
     finally:
         source.close()
@@ -67,9 +74,9 @@ def subset(images: ImageSet, count: int, seed: int = 0) -> ImageSet:
     return _rows(images, shuffled(len(images), seed)[:count])
 
 
-def disjoint(images: ImageSet, count: int, seed: int = 0) -> tuple[ImageSet, ImageSet | None]:
-    """(as `subset`, as many others): the second is None where fewer than twice `count` are there."""
-    if len(images) < 2 * count:
+def disjoint(images: ImageSet, count: int, seed: int = 0, least: int = 0) -> tuple[ImageSet, ImageSet | None]:
+    """(as `subset`, up to as many others): the second is None where fewer than `least` others are there; 0: fewer than `count`."""
+    if len(images) - count < (least or count):
         return subset(images, count, seed), None
     order = shuffled(len(images), seed)
     return _rows(images, order[:count]), _rows(images, order[count : 2 * count])
@@ -82,7 +89,30 @@ def shuffled(count: int, seed: int) -> Tensor:
 
 def _rows(images: ImageSet, rows: Tensor) -> ImageSet:
     rows = rows.sort().values
-    return ImageSet(images.images[rows], None if images.labels is None else images.labels[rows], images.names)
+    return ImageSet(chosen(images.images, rows), None if images.labels is None else images.labels[rows], images.names)
+
+
+class Chosen:
+    """Some of many images (n, c, h, w), in the order of their numbers `which`: read batch by batch from where they lie, never copied whole.
+
+    It has what the images of a set are asked for here, a length, a shape and parts; `[:]` reads all.
+    """
+
+    def __init__(self, images: Tensor, which: Tensor, flip: bool = False) -> None:
+        self.images, self.which, self.flip = images, which, flip
+        self.shape = (len(which), *images.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    def __getitem__(self, part: slice | Tensor) -> Tensor:
+        found = self.images[self.which[part]]
+        return found.flip(3) if self.flip else found
+
+
+def chosen(images: Tensor, which: Tensor, flip: bool = False) -> Tensor:
+    """`Chosen` images, mirrored if `flip`, in the place of a tensor of them."""
+    return cast(Tensor, Chosen(images, which, flip))
 
 
 def apportioned(labels: Tensor, classes: int, count: int) -> Tensor:
@@ -120,11 +150,10 @@ def _of_arrays(source: Arrays) -> ImageSet:
     return made
 
 
-def _decoded(path: str, files: Files, look: Look | None, cache: Path) -> ImageSet:
-    """Decode at the size of the first image that opens, then make sure that all have it."""
-    auto = look is None
+def _decoded(path: str, files: Files, look: Look | None, cache: Path, as_asked: bool = False) -> ImageSet:
+    """Decode at the size of the first image that opens, in grey if they are, unless `look` decides; then make sure that all have it."""
     look = look or Look(*_first_size(files), 3, "crop", "white", min_side=1)
-    made = develop(files, look, False, auto, partial(Block, cache=cache))
+    made = develop(files, look, False, not as_asked, partial(Block, cache=cache))
     if made.file:
         made.file.unlink()  # its pages stay until nothing holds them
     if made.facts["sizes"]["different"] > 1:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -109,7 +110,7 @@ def digest(state: Mapping[str, Tensor]) -> str:
     whole = hashlib.sha256()
     for key in sorted(state):
         whole.update(f"{key} {tuple(state[key].shape)}".encode())
-        whole.update(state[key].detach().cpu().contiguous().numpy().data)
+        whole.update(state[key].detach().cpu().reshape(-1).view(torch.uint8).numpy().data)  # as bytes: numpy knows no bfloat16
     return whole.hexdigest()[:16]
 
 
@@ -123,10 +124,13 @@ def _once(name: str, sha: str, cache: Path, read: Callable[[], bytes], convert: 
     if state is None:
         try:
             state = convert(arrays(read()))
-        except ValueError as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{source} cannot be used as the weights of {name}: {error}.") from error
+        except DataError:
+            raise
+        except (ValueError, LookupError, RuntimeError) as error:  # the last two where a part is missing, or has another shape
+            why = str(error).partition("\n")[0]
+            if not isinstance(error, ValueError):
+                why = f"it holds another network, or only a part of this one ({type(error).__name__}: {why})"
+            raise DataError(f"{source} cannot be used as the weights of {name}: {why}.") from error
         keep(path, state)
     return state, sha
 

@@ -55,15 +55,20 @@ class Auto(R3GAN):
             candidate = dataclasses.replace(self, width=width, lr=self.lr or 1e-3)
             sees = self.run.examples or measure(candidate) * 60 * self.run.minutes * OVERHEAD
             if sees < IMAGES_PER_CHANNEL * width:
-                why += f"; {width} would see {sees / 1000:,.0f} k of the {IMAGES_PER_CHANNEL * width / 1000:,.0f} k that it needs"
+                why += f"; {width} would see {counted(sees)} of the {counted(IMAGES_PER_CHANNEL * width)} that it needs"
                 break
-            best, why = width, f"sees {sees / 1000:,.0f} k images in the budget"
+            best, why = width, f"sees {counted(sees)} images in the budget"
         return dataclasses.replace(self, width=best), f"width {best}: {why}"
 
 
 WIDTHS = (16, 32, 48, 64, 96, 128, 192, 256)
 IMAGES_PER_CHANNEL = 1500
 """Images that a network must see for each of its channels: a rule of thumb from 28 px clothes."""
+
+
+def counted(images: float) -> str:
+    """'640', '24 k'."""
+    return f"{images:,.0f}" if images < 10_000 else f"{images / 1000:,.0f} k"
 
 
 def gamma(side: int, channels: int) -> float:

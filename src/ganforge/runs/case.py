@@ -10,6 +10,7 @@ from typing import Any
 from ..core.errors import DataError, UsageError
 from ..data.images import Images
 from ..data.imageset import ImageSet
+from ..data.source import digest
 from ..metrics import sets
 from .model import load
 from .sides import Side, Stored, data_of, drawn_like, is_model
@@ -29,7 +30,7 @@ class Case:
     real: ImageSet
     """The reference."""
     other: ImageSet | None
-    """Real images that are not in `real`, as many where there are so many; the training part, where the reference is held out."""
+    """Real images that are not in `real`, up to as many; the training part, where the reference is held out."""
     split: str
     """"held-out", "training part" or "all": which part of the data `real` comes from."""
     train: ImageSet
@@ -39,18 +40,24 @@ class Case:
     data: str
     """The data in words."""
     fingerprint: str
+    """Of all images that the numbers are of: the training part and, where it is the reference, the held-out part."""
     notes: tuple[str, ...] = ()
     classes: str = ""
     """How the classes of a model were chosen, in words."""
     model: Mapping[str, Any] | None = None
+    asked: int = 0
+    """Images a side that were asked for; 0 where that was left open."""
 
     @property
     def count(self) -> int:
         return min(self.judged.count, len(self.real))
 
     @property
-    def smaller(self) -> str:
-        return self.judged.name if self.judged.count < len(self.real) else self.data
+    def smaller(self) -> tuple[str, str]:
+        """Whose fault it is that there are no more than `count`, and the verb to it."""
+        if self.count == self.asked:
+            return "--samples", "asks for"
+        return self.judged.name if self.judged.count < len(self.real) else self.data, "has"
 
 
 def resolve(subject: Path, data: str, samples: int, size: str, seed: int, code: Collection[str] = (), device: str = "cpu") -> Case:
@@ -63,26 +70,37 @@ def resolve(subject: Path, data: str, samples: int, size: str, seed: int, code: 
         real, other, split, count, small = _parts(whole, samples, seed)
         drawn, classes, notes = drawn_like(str(subject), model, whole, samples or count, seed)
         facts = {str(key): model.facts[key] for key in ("sha256", "seen") if key in model.facts}
-        told = (*notes, *small, *_skipped(whole, said), *_asked(model.facts, split, data))
-        fingerprint = _reference(whole).fingerprint
-        return Case(drawn, real, other, split, _train(other, split, real), whole, said, fingerprint, told, classes, facts)
+        told = (*notes, *small, *_files(whole, said), *_asked(model.facts, split, data))
+        used = _fingerprint(whole, split)
+        return Case(drawn, real, other, split, _train(other, split, real), whole, said, used, told, classes, facts, samples)
     if not data:
         what = "is not a run or a model, so say what to compare it with" if subject.exists() else "does not exist"
         raise UsageError(f"{subject} {what}: gan evaluate {subject} --data FOLDER")
     one, whole = (_folder(str(path), size) for path in (subject, data))
     if not size:
         sets.check_shapes(one, whole, str(subject), data)
-    real, other, split, count, small = _parts(whole, samples, seed)
+    real, other, split, count, small = _parts(whole, samples, seed, len(one))
     judged = Stored(str(subject), sets.subset(one, samples or count, seed))
     note: tuple[str, ...] = (f"{subject} has {len(one):,} images, fewer than the {samples:,} asked for",) if len(one) < samples else ()
-    note += (*small, *_skipped(one, str(subject)), *_skipped(whole, data))
-    return Case(judged, real, other, split, _train(other, split, real), whole, data, _reference(whole).fingerprint, note)
+    note += (*small, *_files(one, str(subject)), *_files(whole, data))
+    used = _fingerprint(whole, split)
+    return Case(judged, real, other, split, _train(other, split, real), whole, data, used, note, asked=samples)
 
 
 def _folder(path: str, size: str) -> ImageSet:
-    if not size:
-        return sets.as_is(path)
-    return Images(path=path, size=size, flip="no").load()
+    """All images at a path, which every error names."""
+    try:
+        return Images(path=path, size=size, flip="no").load() if size else sets.as_is(path)
+    except DataError as error:
+        if path in str(error):
+            raise
+        raise DataError(f"{path}: {error}") from error
+
+
+def _fingerprint(whole: ImageSet, split: str) -> str:
+    if split != "held-out" or not whole.held_out:
+        return whole.fingerprint
+    return digest(whole.fingerprint, whole.held_out.fingerprint)
 
 
 def _reference(whole: ImageSet) -> ImageSet:
@@ -98,25 +116,33 @@ def _asked(facts: Mapping[str, Any], split: str, data: str) -> tuple[str, ...]:
     return ("augmentation was made as strong as the discriminator's view of the held-out images asked for, though none was trained on",)
 
 
-def _skipped(images: ImageSet, path: str) -> tuple[str, ...]:
-    """A note on files that could not be used."""
-    lost = len(images.report.get("skipped", ()))
-    return (f"{lost:,} of {images.report['files']:,} files of {path} could not be used",) if lost else ()
+def _files(images: ImageSet, path: str) -> tuple[str, ...]:
+    """Notes on files that could not be used, and on how others were read."""
+    lost, read = len(images.report.get("skipped", ())), images.report.get("note", "")
+    return (*([f"{lost:,} of {images.report['files']:,} files of {path} could not be used"] if lost else []), *([read] if read else []))
 
 
-def _parts(whole: ImageSet, samples: int, seed: int) -> tuple[ImageSet, ImageSet | None, str, int, tuple[str, ...]]:
-    """Reference, other real images, the split's name, how many images a side by default, and a note on a held-out part too small."""
+def _parts(
+    whole: ImageSet, samples: int, seed: int, judged: int | None = None
+) -> tuple[ImageSet, ImageSet | None, str, int, tuple[str, ...]]:
+    """Reference, other real images, the split's name, how many images a side by default, and notes on parts that are too small.
+
+    judged: how many images to judge there are; None: any number. Other images are those outside of the reference if they can stand for
+    the judged ones better than half of the reference can.
+    """
     reference = _reference(whole)
     if len(reference) < 2:
         raise DataError(f"the reference has {len(reference)} images; a distance needs at least 2, a sound one 10 and more.")
     count = samples or min(MOST, len(reference))
+    short = (f"the reference has {len(reference):,} images, fewer than the {samples:,} asked for",) if len(reference) < samples else ()
     if whole.held_out and reference is whole.held_out:
-        return sets.subset(reference, count, seed), sets.subset(whole, count, seed), "held-out", count, ()
-    real, other = sets.disjoint(reference, count, seed)
+        return sets.subset(reference, count, seed), sets.subset(whole, count, seed), "held-out", count, short
+    least = min(count, count if judged is None else judged, max(1, min(count, len(reference)) // 2))
+    real, other = sets.disjoint(reference, count, seed, least)
     if not whole.held_out:
-        return real, other, "all", count, ()
+        return real, other, "all", count, short
     small = f"the held-out part has {len(whole.held_out):,} images, too few for a reference, so the training part is the reference"
-    return real, other, "training part", count, (small,)
+    return real, other, "training part", count, (small, *short)
 
 
 def _train(other: ImageSet | None, split: str, real: ImageSet) -> ImageSet:

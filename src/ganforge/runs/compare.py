@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..core.errors import CheckpointError, UsageError
 from ..metrics.protocol import Evaluation, Settings, columns, differences, shown
+from .bar import tell
 from .evaluate import evaluate
 from .evaluations import read_all
 from .eyes import Judging
@@ -42,14 +43,14 @@ class Comparison:
         return self.evaluations[0].protocol
 
     def table(self) -> str:
-        """All of it as plain text: a row a run, then the floor."""
-        metrics = list(self.evaluations[0].values)
+        """All of it as plain text: a row a run, then the floor; "-" for a number that could not be had of a run."""
+        metrics = list(dict.fromkeys(name for found in self.evaluations for name in found.values))
+        floors = {name: value for found in self.evaluations for name, value in found.floor.items()}
         head = ["", *self.facts[0], *metrics]
         rows = [head]
         for run, facts, found in zip(self.runs, self.facts, self.evaluations, strict=True):
             rows.append([str(run), *facts.values(), *(_with_error(found, name) for name in metrics)])
-        floor = self.evaluations[0].floor
-        rows.append(["floor", *("" for _ in self.facts[0]), *(shown(floor.get(name)) for name in metrics)])
+        rows.append(["floor", *("" for _ in self.facts[0]), *(shown(floors.get(name)) for name in metrics)])
         notes = dict.fromkeys(f"note      {note}" for found in self.evaluations for note in found.notes)
         return "\n".join([*columns(rows), "", f"protocol  {self.protocol}", f"floor     {self.evaluations[0].floor_of}", *notes]) + "\n"
 
@@ -69,10 +70,10 @@ def compare(
 ) -> Comparison:
     """Measure several runs on one protocol, and draw them side by side. Options as in `evaluate`; the picture goes to `out`, if given.
 
-    Without any options, evaluations that the runs hold already are taken where all hold one of the same protocol, made of the
-    model that is there now; else every run is evaluated anew. Raises UsageError, saying what differs, where the runs do not come under one
-    protocol: other data, other sizes; CheckpointError for a run without a model. What can be told of that is told before anything is
-    computed.
+    Without any options, evaluations that the runs hold already are taken where all hold the same numbers of one protocol, made of the
+    model that is there now on its own data; else one line says why, and every run is evaluated anew. Raises UsageError, saying what
+    differs, where the runs do not come under one protocol: other data, other sizes; CheckpointError for a run without a model. What can
+    be told of that is told before anything is computed.
     """
     if len(runs) < 2:
         raise UsageError("give at least two runs: gan compare runs/a runs/b")
@@ -95,13 +96,32 @@ def compare(
 
 
 def _at_hand(folders: Sequence[Path]) -> list[Evaluation] | None:
-    """The newest evaluations of one protocol that every run holds of the model it has now; None if there is no such protocol."""
-    held = []
-    for folder in folders:
-        now = _config(folder)["sha256"]
-        held.append({e.protocol: e for e in read_all(folder) if e.model.get("sha256") == now})
-    common = [protocol for protocol in held[0] if all(protocol in other for other in held)]
-    return [of_run[common[-1]] for of_run in held] if common else None
+    """The newest evaluations of one protocol and with the same numbers that every run holds of the model it has now, on its own data.
+
+    None where there are none, and one line then says what is missing or differs.
+    """
+    held = [{frozenset(_decided(e).items()): e for e in read_all(folder) if _is_of(e, folder)} for folder in folders]
+    common = [key for key in held[0] if all(key in other for other in held)]
+    if common:
+        return [of_run[common[-1]] for of_run in held]
+    newest = [_decided(list(of_run.values())[-1]) if of_run else None for of_run in held]
+    if None in newest:
+        why = f"{folders[newest.index(None)]} holds no evaluation of its model as it is now on its own data"
+    else:
+        why = "; ".join(next(filter(None, (differences(newest[0] or {}, other or {}) for other in newest))))
+    tell(f"no common protocol ({why}): measuring anew")
+    return None
+
+
+def _decided(found: Evaluation) -> dict[str, str]:
+    """The settings of an evaluation, and which numbers it has: not every metric leaves a trace in the settings."""
+    return {key: value for key, value in found.settings.items() if value} | {"numbers": ", ".join(sorted(found.values))}
+
+
+def _is_of(found: Evaluation, folder: Path) -> bool:
+    """Whether an evaluation is of the model that a run has now, against data of the name of its own."""
+    now = _config(folder)
+    return found.model.get("sha256") == now["sha256"] and found.settings.get("data", "").rpartition(" (")[0] == now["data"]
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -147,6 +167,8 @@ def _facts(folder: Path) -> dict[str, str]:
 
 
 def _with_error(found: Evaluation, name: str) -> str:
+    if name not in found.values:
+        return "-"
     error = found.errors.get(name)
     return shown(found.values[name]) + (f" ± {shown(error)}" if error is not None else "")
 

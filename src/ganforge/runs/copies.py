@@ -4,19 +4,51 @@ from __future__ import annotations
 
 import torch
 from PIL import Image
+from torch import Tensor
 
-from ..metrics.memorisation import Memorisation
+from ..core.errors import GanforgeError
+from ..data.imageset import ImageSet
+from ..metrics.features import Features
+from ..metrics.memorisation import Memorisation, memorisation
+from ..metrics.sets import chosen
 from .case import Case
 from .grid import grid
+from .seen import Seen, of_set
+from .sides import Drawn
 
 PAIRS, COLUMNS = 24, 6
 """Pairs in the picture, and pairs in a row of it."""
 
 
-def numbers(found: Memorisation) -> dict[str, float]:
-    """What is told of it: name -> number."""
-    told = {"closer than 99 % of unseen images": found.rate, "distance ratio": found.ratio, "z": found.z}
-    return told | {"duplicates in the data": float(found.duplicates), "held out but in the training data": float(found.leaked)}
+def search(case: Case, eyes: Features, fake: Seen, train: Seen, unseen: Seen | None, notes: list[str]) -> Memorisation | None:
+    """The check for copies of training images, with the numbers of images rather than of rows; None, and a note, where it fails."""
+    try:
+        found = memorisation(fake.rows, train.rows, unseen.rows if unseen else None, _mirrored(case, eyes, train))
+    except GanforgeError as error:
+        notes.append(f"copies were not looked for: {error}")
+        return None
+    return found._replace(fakes=fake.examples[found.fakes], neighbours=train.examples[found.neighbours])
+
+
+def numbers(found: Memorisation, searched: int, held_out: bool) -> dict[str, float]:
+    """What is told of it: name -> number. searched: training images among which; held_out: whether the unseen images are held out."""
+    told = {f"closer than 99 % of {'unseen' if held_out else 'other training'} images": found.rate, "distance ratio": found.ratio}
+    told |= {"z": found.z, "duplicates in the data": float(found.duplicates + (0 if held_out else found.leaked))}
+    if held_out:
+        told["held out but in the training data"] = float(found.leaked)
+    return {**told, "training images searched": float(searched)}
+
+
+def flips(case: Case) -> bool:
+    """Whether the judged images are of a model that was trained on mirrored images, too."""
+    return isinstance(case.judged, Drawn) and bool(case.whole.report.get("flip"))
+
+
+def _mirrored(case: Case, eyes: Features, train: Seen) -> Tensor | None:
+    """The features of the mirror images of `train`, where the model has seen those."""
+    if not flips(case):
+        return None
+    return of_set(eyes, ImageSet(chosen(case.train.images, train.examples, flip=True)), f"mirror images of {case.data}").rows
 
 
 def picture(case: Case, found: Memorisation) -> Image.Image:

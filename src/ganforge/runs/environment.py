@@ -21,6 +21,7 @@ OPTIONAL = {
     "parquet": ("pyarrow",),
     "track": ("tensorboard", "wandb", "mlflow-skinny"),
     "image": ("opencv-python-headless", "scikit-image", "pywavelets", "av"),
+    "fast": ("openvino",),
 }
 """Extras of this package and the distributions that they bring."""
 STANDS_IN = {"mlflow-skinny": "mlflow", "tensorboard": "tensorboardX", "opencv-python-headless": "opencv-python"}

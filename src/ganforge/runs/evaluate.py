@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Tensor
 
 from ..core.errors import DataError, GanforgeError, UsageError
 from ..core.machine import pick_device
-from ..data.imageset import ImageSet
 from ..metrics import measure
-from ..metrics.features import Features, extract, find
+from ..metrics.features import Features, extract
 from ..metrics.measure import Measured
-from ..metrics.memorisation import Memorisation, memorisation
+from ..metrics.memorisation import Memorisation
 from ..metrics.protocol import Evaluation
-from . import copies, evaluations, labelled, pairs, report
+from . import by_class, copies, evaluations, floor, labelled, pairs, report
 from .bar import tell
 from .case import Case, resolve
-from .eyes import INSTEAD, Judging, Logits, choose, typed
+from .eyes import INSTEAD, Judging, choose, typed
+from .labelled import Answers
 from .live import duration
 from .protocol import settings
 from .seen import Seen, of_set, of_side
@@ -30,13 +29,10 @@ from .sides import Drawn, is_model, trained_on
 from .translation import evaluate_translation, translates
 
 Found = tuple[Evaluation, Memorisation | None]
-Compare = Callable[[Seen, Seen, Sequence[str]], Measured]
-Answers = tuple[Logits, Callable[[Tensor], Measured]]
-"""A network that tells classes, and what is made of its logits."""
 LONG = 60
 """Seconds of work from which on an estimate is told before it begins."""
-INTRA = ("fid", "kid")
-"""What is measured class by class."""
+UNEQUAL = {"pr": "precision and recall", "prdc": "density and coverage", "mind": "MIND"}
+"""What moves with the number of images on either side."""
 
 
 def evaluate(
@@ -86,16 +82,16 @@ def evaluate(
         case = resolve(path, str(data), samples, size, seed, code, str(where))
         if not data and is_model(path) and trained_on(path, case.data, case.whole, code) is False:
             case.notes += ("the data changed since the model was trained on it, so a held-out image may have been trained on",)
-        names, dropped = _sound(names, case, bool(metrics))
-        case.notes += dropped
-        labelled.check(case, names)
+        names, notes = _sound(names, case, bool(metrics))
+        names = labelled.possible(case, names, notes)
+        if per_class:
+            labelled.shared(case, "--per-class")
         if features == "auto" and set(names) <= {"modes", "cas"}:
             features = "classifier"  # which they need anyway
         eyes, told = choose(features, weights, (*code, *typed(features)), str(where), case.whole)
-        found, copied = _evaluate(case, eyes, _answers(case, eyes, weights, names, seed, str(where)), names, seed, per_class)
-        if "cas" in names:
-            found = _with_score(found, *labelled.score(case, seed, str(where)))
-        found = replace(found, notes=(*told, *case.notes, *found.notes))
+        answers, names = labelled.answers(case, eyes, weights, names, seed, str(where), notes)
+        found, copied = _evaluate(case, eyes, answers, names, seed, str(where), per_class)
+        found = replace(found, notes=(*told, *case.notes, *notes, *found.notes))
         return _kept(found, path, out, lambda: copies.picture(case, copied) if copied else None)
 
 
@@ -130,35 +126,15 @@ def _network_of_pairs(path: Path, data: str, names: Sequence[str], features: Jud
     return "alexnet" if features == "auto" else features
 
 
-def _answers(case: Case, eyes: Features, weights: str, names: Sequence[str], seed: int, device: str) -> list[Answers]:
-    """What is asked of networks that tell classes."""
-    found: list[Answers] = []
-    if "is" in names:
-        logits = Logits(eyes, weights, device)
-        found.append((logits, lambda rows: measure.inception(rows, logits, seed)))
-    if "modes" in names:
-        truth = labelled.shares(case)
-        classifier = Logits(find("classifier", device=device, data=case.whole), "", device)
-        found.append((classifier, lambda rows: measure.reached(rows, truth, classifier)))
-    return found
-
-
-def _with_score(found: Evaluation, score: Measured, floor: Measured) -> Evaluation:
-    """The classifier accuracy score among the numbers of an evaluation, beside that of the training images."""
-    values, floors = ({name: one.value for name, one in some.items()} for some in (score, floor))
-    errors = {name: one.error for name, one in score.items() if one.error is not None}
-    return replace(found, values={**found.values, **values}, errors={**found.errors, **errors}, floor={**found.floor, **floors})
-
-
-def _sound(names: Sequence[str], case: Case, asked: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _sound(names: Sequence[str], case: Case, asked: bool) -> tuple[tuple[str, ...], list[str]]:
     """The metrics that the images suffice for, KID if none of the usual ones does, and a note that names the others.
 
     Raises DataError where nothing of what was asked for, or not even KID, can be had.
     """
     kept = tuple(name for name in names if measure.METRICS[name].least <= case.count)
     lacking = [f"{name.upper()} (from {measure.METRICS[name].least})" for name in names if name not in kept]
-    found = measure.fitting(kept or (names if asked else ("kid",)), case.count, case.smaller)
-    return found, (f"left out for {case.count:,} images a side: {', '.join(lacking)}",) if lacking else ()
+    found = measure.fitting(kept or (names if asked else ("kid",)), case.count, *case.smaller)
+    return found, [f"left out for {case.count:,} images a side: {', '.join(lacking)}"] if lacking else []
 
 
 def _foretell(eyes: Features, case: Case) -> None:
@@ -167,18 +143,66 @@ def _foretell(eyes: Features, case: Case) -> None:
     extract(eyes, some[:2])  # warm up
     began = time.monotonic()
     extract(eyes, some)
-    count = case.judged.count + len(case.real) + (len(case.other) if case.other is not None else 0) + _flips(case) * len(case.train)
+    count = case.judged.count + len(case.real) + (len(case.other) if case.other is not None else 0)
+    count += copies.flips(case) * len(case.train)
     seconds = (time.monotonic() - began) * count / len(some)
     if seconds >= LONG:
         quicker = "--samples 1000" + ("" if eyes.name in ("random", *INSTEAD) else f" or --features {INSTEAD[0]}")
         tell(f"features {eyes.name} of {count:,} images will take about {duration(seconds)}; quicker: {quicker}")
 
 
-def _evaluate(case: Case, eyes: Features, answers: Sequence[Answers], names: Sequence[str], seed: int, per_class: bool) -> Found:
+def _evaluate(
+    case: Case, eyes: Features, answers: Sequence[Answers], names: Sequence[str], seed: int, device: str, per_class: bool
+) -> Found:
     notes = _cautions(case, eyes, names)
+    compare = _comparing(eyes, names, seed, notes)
+    _foretell(eyes, case)
+    real = of_set(eyes, case.real, f"the reference in {case.data}")
+    other = of_set(eyes, case.other, f"the other part of {case.data}") if case.other is not None else None
+    torch.manual_seed(seed)  # for generators that draw noise of their own
+    fake, *told = of_side([eyes, *(network for network, _ in answers)], case.judged, seed)
+    trained = other if case.split == "held-out" else None
+    held = real.some(case.judged.count, seed) if trained else None
+    low, high = floor.stand_in(case, real, other, seed)
+    scores, floors = compare(fake, real, names), compare(low, high, by_class.possible(names, low, high))
+    for (network, numbers), seen in zip(answers, told, strict=True):
+        scores |= numbers(seen.rows)
+        floors |= numbers(of_set(network, case.real, f"the reference in {case.data}").some(case.judged.count, seed).rows)
+    if "cas" in names:
+        try:
+            learnt = labelled.score(case, seed, device)
+            scores, floors = scores | learnt[0], floors | learnt[1]
+        except GanforgeError as error:
+            pairs.noted(error, "cas", names, notes)
+    against_training = compare(fake, trained, names) if trained else {}
+    training_floor = compare(held, trained, by_class.possible(names, held, trained)) if held and trained else {}
+    copied = copies.search(case, eyes, fake, trained or real, real if trained else other, notes)
+    kinds = by_class.measured(case, (fake, real), (low, high), compare, names, eyes, notes) if per_class else ({}, {})
+    if per_class and isinstance(case.judged, Drawn) and case.judged.ignores_classes():
+        notes.append("the generator draws the same image whichever class is asked for: the numbers by class are those of no class")
+    if not scores:
+        raise DataError(f"none of {', '.join(names)} could be computed. {notes[-1]}")
+    found = Evaluation(
+        subject=case.judged.name,
+        values={name: score.value for name, score in scores.items()},
+        errors={name: score.error for name, score in scores.items() if score.error is not None},
+        floor={name: score.value for name, score in floors.items()},
+        floor_of=floor.told(case, low, high, held, trained),
+        settings=settings(case, eyes, names, seed, list(dict.fromkeys(network for network, _ in answers))),
+        training={name: score.value for name, score in against_training.items()},
+        training_floor={name: score.value for name, score in training_floor.items()},
+        per_class=kinds[0],
+        per_class_floor=kinds[1],
+        memorisation=copies.numbers(copied, len((trained or real).rows), bool(trained)) if copied else {},
+        notes=tuple(dict.fromkeys(notes)),
+        model=case.model or {},
+    )
+    return found, copied
 
-    def compare(a: Seen, b: Seen, which: Sequence[str]) -> Measured:
-        """Of several metrics, one that fails is a note; one that was asked for alone is an error."""
+
+def _comparing(eyes: Features, names: Sequence[str], seed: int, notes: list[str]) -> by_class.Compare:
+    def compare(a: Seen, b: Seen, which: Sequence[str], of_class: str = "") -> Measured:
+        """Of several metrics, or classes, one that fails is a note; a metric that was asked for alone is an error."""
         done: Measured = {}
         for name in which:
             try:
@@ -187,108 +211,23 @@ def _evaluate(case: Case, eyes: Features, answers: Sequence[Answers], names: Seq
                 else:
                     done |= measure.measure(a.rows, b.rows, (name,), features=eyes, seed=seed)
             except GanforgeError as error:
-                if len(names) == 1:
+                if len(names) == 1 and not of_class:
                     raise
-                notes.append(f"no {name.upper()}: {error}")
+                notes.append(f"no {name.upper()}{of_class}: {error}")
         return done
 
-    _foretell(eyes, case)
-    real = of_set(eyes, case.real, f"the reference in {case.data}")
-    other = of_set(eyes, case.other, f"the other part of {case.data}") if case.other is not None else None
-    torch.manual_seed(seed)  # for generators that draw noise of their own
-    fake, *told = of_side([eyes, *(network for network, _ in answers)], case.judged, seed)
-    trained = other if case.split == "held-out" else None
-    low, high, floor_of = _floor_sets(real, other, case, seed)
-    scores = compare(fake, real, names)
-    floor = compare(low, high, _possible(names, low, high))
-    for (network, numbers), seen in zip(answers, told, strict=True):
-        scores |= numbers(seen.rows)
-        floor |= numbers(of_set(network, case.real, f"the reference in {case.data}").rows)
-    against_training = compare(fake, trained, names) if trained else {}
-    training_floor = compare(real, trained, _possible(names, real, trained)) if trained else {}
-    copied = _copied(fake, real, other, trained, _mirrored(case, eyes, trained or real), notes)
-    by_class = _classes(case, fake, real, compare, names) if per_class else {}
-    if per_class and isinstance(case.judged, Drawn) and case.judged.ignores_classes():
-        notes.append("the generator draws the same image whichever class is asked for: the numbers by class are those of no class")
-    if not scores and "cas" not in names:
-        raise DataError(f"none of {', '.join(names)} could be computed. {notes[-1]}")
-    found = Evaluation(
-        subject=case.judged.name,
-        values={name: score.value for name, score in scores.items()},
-        errors={name: score.error for name, score in scores.items() if score.error is not None},
-        floor={name: score.value for name, score in floor.items()},
-        floor_of=floor_of,
-        settings=settings(case, eyes, names, seed, [network for network, _ in answers]),
-        training={name: score.value for name, score in against_training.items()},
-        training_floor={name: score.value for name, score in training_floor.items()},
-        per_class=by_class,
-        memorisation={**copies.numbers(copied), "training images searched": float(len((trained or real).rows))} if copied else {},
-        notes=tuple(dict.fromkeys(notes)),
-        model=case.model or {},
-    )
-    return found, copied
-
-
-def _flips(case: Case) -> bool:
-    """Whether the judged images are of a model that was trained on mirrored images, too."""
-    return isinstance(case.judged, Drawn) and bool(case.whole.report.get("flip"))
-
-
-def _mirrored(case: Case, eyes: Features, train: Seen) -> Tensor | None:
-    """The features of the mirror images of `train`, where the model has seen those."""
-    if not _flips(case):
-        return None
-    return of_set(eyes, ImageSet(case.train.images[train.examples].flip(3)), f"mirror images of {case.data}").rows
-
-
-def _copied(
-    fake: Seen, real: Seen, other: Seen | None, trained: Seen | None, mirrored: Tensor | None, notes: list[str]
-) -> Memorisation | None:
-    """The check for copies of training images, with the numbers of images rather than of rows; None, and a note, where it fails."""
-    train, unseen = (trained, real) if trained else (real, other)
-    try:
-        found = memorisation(fake.rows, train.rows, unseen.rows if unseen else None, mirrored)
-    except GanforgeError as error:
-        notes.append(f"copies were not looked for: {error}")
-        return None
-    return found._replace(fakes=fake.examples[found.fakes], neighbours=train.examples[found.neighbours])
-
-
-def _possible(names: Sequence[str], a: Seen, b: Seen) -> list[str]:
-    """The metrics that both sides have images enough for."""
-    return [name for name in names if measure.METRICS[name].least <= min(len(a.rows), len(b.rows))]
-
-
-def _floor_sets(real: Seen, other: Seen | None, case: Case, seed: int) -> tuple[Seen, Seen, str]:
-    if case.other is not None and other is not None:
-        ours, theirs = f"{len(case.other):,}", f"{len(case.real):,}"
-        if case.split == "held-out":
-            return other, real, f"training against held-out images, {ours} and {theirs}; on training data the other way round"
-        return other, real, f"two disjoint parts of the data, {ours} and {theirs}"
-    order = torch.randperm(len(real.rows), generator=torch.Generator().manual_seed(seed))
-    half = len(order) // 2
-    what = f"two disjoint halves of the data, {half:,} each: fewer than judged, so all but KID lie higher here"
-    low, high = (Seen(real.rows[some], real.examples[some]) for some in (order[:half], order[half : 2 * half]))
-    return low, high, what
-
-
-def _classes(case: Case, fake: Seen, real: Seen, compare: Compare, names: Sequence[str]) -> dict[str, Mapping[str, float]]:
-    """{class: {metric: value}} for the metrics in INTRA; classes with too few images on a side are left out."""
-    ours, theirs = labelled.shared(case, "--per-class")
-    which = [name for name in INTRA if name in names] or list(INTRA)
-    found: dict[str, Mapping[str, float]] = {}
-    for number, kind in enumerate(case.real.names):
-        a, b = (
-            Seen(side.rows[chosen], side.examples[chosen])
-            for side, labels in ((fake, ours), (real, theirs))
-            for chosen in [labels[side.examples] == number]
-        )
-        found[kind] = {name: score.value for name, score in compare(a, b, _possible(which, a, b)).items()}
-    return found
+    return compare
 
 
 def _cautions(case: Case, eyes: Features, names: Sequence[str]) -> list[str]:
+    notes = []
     if "fid" in names and case.count < eyes.dim:
         name = measure.called("FID", eyes.name, eyes.is_inception)
-        return [f"{name} of {case.count:,} images and {eyes.dim:,} features is biased upwards: compare it at this size only, quote KID"]
-    return []
+        notes.append(
+            f"{name} of {case.count:,} images and {eyes.dim:,} features is biased upwards: compare it at this size only, quote KID"
+        )
+    moved = [what for name, what in UNEQUAL.items() if name in names]
+    if moved and case.judged.count != len(case.real):
+        sizes = f"{case.judged.count:,} judged and {len(case.real):,} real"
+        notes.append(f"the numbers of images on both sides move {', '.join(moved)}: compare them at {sizes} only")
+    return notes

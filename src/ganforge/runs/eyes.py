@@ -40,7 +40,7 @@ def choose(name: Judging, weights: str, code: Collection[str], device: str, data
     where the ones that were asked for cannot be had.
     """
     if not isinstance(name, str):
-        return own.wrapped(name, weights, device, data.images[:2]), ()
+        return own.wrapped(name, weights, device, data.images[: own.PROBE]), ()
     if name != "auto":
         return find(name, weights=weights or None, code=code, device=device, data=data), ()
     if weights:

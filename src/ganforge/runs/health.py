@@ -54,7 +54,7 @@ class Guard:
         numbers = self._see(tick)
         if self.gaps and evenly(tick.now, self.gaps):
             numbers |= {f"gap/{name}": gain for name, gain in self._gains(tick.now).items()}
-        self.looks.append({**tick.numbers, **numbers, "fraction": tick.now.fraction})
+        self.looks.append({**tick.numbers, **numbers, "step": tick.now.step, "fraction": tick.now.fraction})
         self.seen = tick.now.seen
         return judge(self.looks)._replace(numbers=numbers)
 

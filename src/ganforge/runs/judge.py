@@ -152,23 +152,27 @@ def measured(folder: Folder) -> tuple[dict[str, float], int]:
         return {}, 0
 
 
-def within_budget(price: float, seconds: float) -> int:
-    """How many looks of so many seconds, from 1 to MOST, cost at most SHARE of `seconds` of training."""
-    return max(1, min(MOST, math.floor(SHARE * seconds / max(price, 1e-9))))
+def within_budget(price: float, seconds: float, spent: float = 0.0) -> int:
+    """How many looks of `price` seconds, from 1 to MOST, cost with the seconds `spent` before at most SHARE of `seconds` of training."""
+    return max(1, min(MOST, math.floor((SHARE * seconds - spent) / max(price, 1e-9))))
 
 
 def affordable(option: str, method: Any, data: ImageSet, device: str, code: Collection[str], seconds: float) -> int:
-    """How many looks, from 1 to MOST, cost at most SHARE of `seconds` of training. The method is untrained; random numbers are not moved.
+    """How many looks, from 1 to MOST, cost with their preparation at most SHARE of `seconds` of training. The method is untrained; random
+    numbers are not moved.
 
     0 where a look cannot be priced, be it for too few images or features that cannot be had: the first look says why.
     """
     with torch.random.fork_rng(devices=[]):
         try:
-            price = opened(option, method, data, device, code).price(Average(method.exports, 0.0).networks["generator"])
+            began = time.monotonic()
+            now = opened(option, method, data, device, code)
+            spent = time.monotonic() - began  # once for the run: the rows of the real images stay in the cache
+            price = now.price(Average(method.exports, 0.0).networks["generator"])
         except Exception as error:  # features may be anybody's code, and pricing a look must not end what it looks at
             logger.info("a look could not be priced: %s", error)
             return 0
-    return within_budget(price, seconds)
+    return within_budget(price, seconds, spent)
 
 
 def opened(option: str, method: Any, data: ImageSet, device: str, code: Collection[str]) -> Opened:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from ..core.errors import DataError
-from ..metrics import measure
+from ..core.errors import DataError, GanforgeError
+from ..metrics import measure, sets
+from ..metrics.features import Features, find
 from ..metrics.features.classifier import MOST
 from ..metrics.measure import Measured
 from .bar import Bar, tell
 from .case import Case
+from .eyes import Logits
+from .pairs import noted
 from .sides import CHUNK, Drawn, Side, Stored
 
 CAS = "cas (learning from samples)"
+Answers = tuple[Logits, Callable[[Tensor], Measured]]
+"""A network that tells classes, and what is made of its logits."""
 
 
 def shared(case: Case, who: str) -> tuple[Tensor, Tensor]:
@@ -42,12 +48,64 @@ def shares(case: Case) -> Tensor:
     return counts / counts.sum()
 
 
-def check(case: Case, names: Sequence[str]) -> None:
-    """Raise DataError where one of the metrics `names` needs classes, or a held-out part, that are not there."""
-    if "modes" in names:
-        shares(case)
-    if "cas" not in names:
-        return
+def possible(case: Case, names: tuple[str, ...], notes: list[str]) -> tuple[str, ...]:
+    """The metrics `names` without those that need classes, or a held-out part, that are not there; a note says why.
+
+    Raises DataError where nothing is left then.
+    """
+    for name, look in (("modes", shares), ("cas", _learnable)):
+        if name in names:
+            try:
+                look(case)
+            except GanforgeError as error:
+                names = _without(name, names, error, notes)
+    return names
+
+
+def _without(name: str, names: tuple[str, ...], error: GanforgeError, notes: list[str]) -> tuple[str, ...]:
+    """The others of several metrics, and a note on this one; its error where it is alone."""
+    noted(error, name, names, notes)
+    return tuple(other for other in names if other != name)
+
+
+def answers(
+    case: Case, eyes: Features, weights: str, names: tuple[str, ...], seed: int, device: str, notes: list[str]
+) -> tuple[list[Answers], tuple[str, ...]]:
+    """What is asked of networks that tell classes, and the metrics `names` without those whose network cannot be had: a note says why.
+
+    Among others the Inception Score makes do with a classifier of the data, and is called IS-classifier then.
+    """
+
+    @cache
+    def classifier() -> Logits:
+        return Logits(find("classifier", device=device, data=case.whole), "", device)
+
+    def score() -> Answers:
+        try:
+            told = Logits(eyes, weights, device)
+        except GanforgeError as error:
+            if len(names) == 1 or case.whole.labels is None:
+                raise
+            told = classifier()
+            notes.append(f"IS-classifier instead of IS: {error}")
+        return told, lambda rows: measure.inception(rows, told, seed)
+
+    def reach() -> Answers:
+        truth, told = shares(case), classifier()
+        return told, lambda rows: measure.reached(rows, truth, told)
+
+    found: list[Answers] = []
+    for name, ask in (("is", score), ("modes", reach)):
+        if name in names:
+            try:
+                found.append(ask())
+            except GanforgeError as error:
+                names = _without(name, names, error, notes)
+    return found, names
+
+
+def _learnable(case: Case) -> None:
+    """Raise DataError where a classifier cannot learn from the judged images, or not be tested."""
     shared(case, CAS)
     if isinstance(case.judged, Drawn) and case.judged.ignores_classes():
         raise DataError(f"{CAS} needs a model that knows classes; this one draws the same image whichever class is asked for.")
@@ -59,17 +117,19 @@ def check(case: Case, names: Sequence[str]) -> None:
 
 
 def score(case: Case, seed: int, device: str) -> tuple[Measured, Measured]:
-    """(of the judged images, of the training images): the accuracy on held-out images of a classifier that has seen only these."""
+    """(of the judged images, of as many training images): the accuracy on held-out images of a classifier that has seen only these."""
     labels, tested = shared(case, CAS)
     assert case.other is not None and case.other.labels is not None
     tell("cas: two classifiers are trained, one on the judged and one on the training images")
-    fake, train, test = (_small(side) for side in (case.judged, Stored(case.data, case.other), Stored(case.data, case.real)))
+    some = sets.subset(case.other, case.judged.count, seed)
+    assert some.labels is not None
+    fake, train, test = (_small(side) for side in (case.judged, Stored(case.data, some), Stored(case.data, case.real)))
     test = test.to(device)
 
     def learnt(images: Tensor, of: Tensor) -> Measured:
         return measure.learnt_from(images.to(device), of.to(device), test, tested.to(device), seed)
 
-    return learnt(fake, labels), learnt(train, case.other.labels)
+    return learnt(fake, labels), learnt(train, some.labels)
 
 
 def _small(side: Side) -> Tensor:

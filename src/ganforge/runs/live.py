@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ..core.method import Progress
+from .about import plain
 
 EVERY = 30.0
 """Seconds between lines where there is no terminal."""
@@ -45,7 +46,7 @@ class Voice:
 
     def say(self, line: str = "") -> None:
         """One line of plain text: markup and control characters in file names stay harmless."""
-        line = "".join(c if c.isprintable() else "?" for c in line)
+        line = plain(line)
         with _UNHEARD:
             self._console.print(Text(line))
         self.note(line)

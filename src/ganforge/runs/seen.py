@@ -34,6 +34,19 @@ class Seen(NamedTuple):
     def moments(self) -> Moments:
         return self.whole or Moments().add(self.rows)
 
+    @property
+    def size(self) -> int:
+        """Images that the moments are of."""
+        return self.whole.count if self.whole else len(self.rows)
+
+    def at(self, which: Tensor) -> Seen:
+        """Those rows alone: their numbers, or (k,) bool."""
+        return Seen(self.rows[which], self.examples[which])
+
+    def some(self, count: int, seed: int) -> Seen:
+        """`count` rows at random, or all of them where there are no more."""
+        return self if self.size <= count else self.at(sets.shuffled(len(self.rows), seed)[:count])
+
 
 def most(eyes: Features) -> int:
     """Images whose rows are held."""

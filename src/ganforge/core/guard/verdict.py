@@ -18,6 +18,12 @@ PAGE = "docs/bad-samples.md"
 EARLY = 0.1
 """Share of the budget in which only certain failures are named."""
 
+CERTAIN = 0.05
+"""Share of the budget in which not even those are, but for data that can only be copied."""
+
+STEPS = 30
+"""As long, at least, in optimiser steps: in a short run each look is of one step, and shares of the budget say nothing."""
+
 FEW = 12
 """Fewer different training images than this cannot be learnt, only copied."""
 
@@ -59,7 +65,7 @@ class Health(NamedTuple):
 
 
 def judge(history: Sequence[Mapping[str, float]]) -> Health:
-    """The state of a run from all looks so far, oldest first; each has `fraction` of the budget and the numbers of `Eye.look`.
+    """The state of a run from all looks so far, oldest first; each has `fraction` of the budget, `step` and the numbers of `Eye.look`.
 
     A look may lack what could not be measured. The same history gives the same words, so a resumed run says what an
     uninterrupted one would. Raises ValueError for an empty history.
@@ -107,7 +113,7 @@ def saturated(history: Sequence[Mapping[str, float]]) -> bool:
     Without averaging, movement is not known, and only long blank counts.
     """
     dead = [look["blank"] > 0.5 and look.get("movement", 1.0) < 1e-3 for look in history[-3:]]
-    if len(dead) == 3 and all(dead):
+    if len(dead) == 3 and all(dead) and not _early(history, CERTAIN):
         return True
     if _early(history) or len(history) < 5:
         return False
@@ -168,7 +174,7 @@ def stalled(history: Sequence[Mapping[str, float]]) -> bool:
 
 
 def _early(history: Sequence[Mapping[str, float]], until: float = EARLY) -> bool:
-    return history[-1]["fraction"] < until
+    return history[-1]["fraction"] < until or history[-1].get("step", STEPS) < STEPS
 
 
 def _recent(history: Sequence[Mapping[str, float]], name: str, missing: float = 0.0) -> float:

@@ -63,10 +63,12 @@ def find(
     if ":" in name:
         from . import own
 
-        return own.found(name, code, weights, device, None if data is None else data.images[:2])
+        return own.found(name, code, weights, device, None if data is None else data.images[: own.PROBE])
     if name == "random":
         from ..random_features import RandomFeatures
 
+        if weights is not None:
+            raise UsageError("random features are drawn from a fixed seed and take no --weights.")
         return RandomFeatures(str(device))
     if name.startswith("inception") or name == "clean":
         from .inception import Inception

@@ -11,9 +11,12 @@ from torch import Tensor
 
 from ...core.errors import DataError, UsageError
 
+CHUNK = 1024
+"""Rows that are gathered where they were computed before they are handed on: a graphics card is not waited for at every batch."""
+
 
 class Features(Protocol):
-    """Images (n, c, h, w) uint8, c 1 or 3, all of one size -> features (n, dim) float32 on the CPU."""
+    """Images (n, c, h, w) uint8, c 1 or 3, all of one size -> features (n, dim) float32, on the device where they were computed."""
 
     @property
     def name(self) -> str:
@@ -119,17 +122,24 @@ def batched(images: Tensor | Iterable[Tensor], size: int) -> Iterator[Tensor]:
 def stream(
     features: Features, images: Tensor | Iterable[Tensor], *, batch: int = 64, progress: Callable[[int, int], None] | None = None
 ) -> Iterator[Tensor]:
-    """Features (k, dim) of one batch after another. progress(images so far, images in all or 0) is called after each."""
+    """Features (k, dim) on the CPU, CHUNK or so at a time. progress(images so far, images in all or 0) is called after each batch."""
     if batch < 1:
         raise UsageError(f"batch must be at least 1; got {batch}.")
-    total, done = len(images) if isinstance(images, Tensor) else 0, 0
+    total, done, far = len(images) if isinstance(images, Tensor) else 0, 0, False
+    held: list[Tensor] = []
     for part in batched(images, batch):
+        part = part.pin_memory() if far and part.device.type == "cpu" else part  # only pinned memory is sent without waiting
         with exact():
-            rows = features(part)
-        done += len(rows)
+            held.append(features(part))
+        far = held[-1].is_cuda
+        done += len(part)
         if progress:
             progress(done, total)
-        yield rows
+        if sum(map(len, held)) >= CHUNK:
+            yield torch.cat(held).cpu()
+            held = []
+    if held:
+        yield torch.cat(held).cpu()
 
 
 def extract(

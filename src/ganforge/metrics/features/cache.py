@@ -19,8 +19,6 @@ from .base import Features, checked, stream
 
 VERSION = "1"
 """Raised when features change, so that old caches are not taken for new ones."""
-CHUNK = 1024
-"""Rows that are gathered before the moments take them in."""
 
 
 class Cached(NamedTuple):
@@ -86,14 +84,10 @@ def _gathered(
             progress(done, len(index))
 
     rows: list[Tensor] = []
-    waiting: list[Tensor] = []
     moments, done = Moments(), 0
     for part in stream(features, parts(), batch=batch, progress=tell):
         if done < keep:
             rows.append(part[: keep - done])
         done += len(part)
-        waiting.append(part)
-        if sum(map(len, waiting)) >= CHUNK or done == len(index):
-            moments.add(torch.cat(waiting))
-            waiting = []
+        moments.add(part)
     return torch.cat(rows), moments

@@ -114,7 +114,7 @@ class Trained:
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
-        return self.net.features(self._ready(images)).cpu()
+        return self.net.features(self._ready(images))
 
     def _accuracy(self, data: ImageSet) -> str:
         """'0.981 held out': the share that it tells right, of held-out images where there are some, else of those it was trained on."""
@@ -123,12 +123,13 @@ class Trained:
         x, y = tested.images[:TESTED], tested.labels
         if y is None:
             return "unknown"
-        right = sum(int((self.logits(part).argmax(1) == y[at * 500 : at * 500 + len(part)]).sum()) for at, part in enumerate(x.split(500)))
+        told = torch.cat([self.logits(part).argmax(1).cpu() for part in x.split(500)])
+        right = int((told == y[: len(x)]).sum())
         return f"{right / len(x):.3f} {'held out' if held else 'of its training images'}"
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
-        return self.net(self._ready(images)).cpu()
+        return self.net(self._ready(images))
 
     def _ready(self, images: Tensor) -> Tensor:
         if tuple(checked(images).shape[1:]) != self.shape:

@@ -111,4 +111,4 @@ class EfficientNet:
     def __call__(self, images: Tensor) -> Tensor:
         x = bicubic(checked(images).to(self.device, non_blocking=True), SIDE)
         x = colour(x.sub_(127).div_(128)).contiguous(memory_format=torch.channels_last)
-        return self.net(x).mean((2, 3)).float().cpu()
+        return self.net(x).mean((2, 3)).float()

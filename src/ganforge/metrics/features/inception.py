@@ -220,4 +220,4 @@ class Inception:
         x = shrink(images if self.resizer == "clean" else images.to(self.device, non_blocking=True), SIDE).to(self.device)
         x = colour(x.sub_(128).div_(128)).contiguous(memory_format=torch.channels_last)
         features = self.run(x)
-        return (features if self.last is None else features @ self.last).float().cpu()
+        return (features if self.last is None else features @ self.last).float()

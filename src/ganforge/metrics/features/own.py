@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import uuid
 from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
@@ -17,9 +16,10 @@ from ...core import ref
 from ...core.errors import UsageError
 from ...networks.stored import arrays
 from ..weights import digest
-from .base import Features, checked
+from .base import Features, checked, exact
 
-PROBE = (2, 3, 64, 64)
+PROBE = 8
+"""Images at most by whose features two networks or functions are told apart."""
 
 
 def found(text: str, code: Collection[str], weights: str | Path | None, device: str | torch.device, like: Tensor | None) -> Own:
@@ -39,23 +39,20 @@ def _text_of(path: Path) -> str:
 
 
 def wrapped(thing: Any, weights: str | Path | None, device: str | torch.device, like: Tensor) -> Features:
-    """Features as they are, if `thing` has all that these have; else the network or function `thing` as features.
-
-    The same function may compute something else in the next session, so what it gives is kept under a name of its own.
-    """
+    """Features as they are, if `thing` has all that these have; else the network or function `thing` as features."""
     if all(hasattr(thing, what) for what in ("name", "dim", "facts", "is_inception")) and callable(thing):
         return cast(Features, thing)
     if not callable(thing):
         raise UsageError(f"features are a name, a network or a function; got {type(thing).__name__}.")
     name = getattr(thing, "__qualname__", type(thing).__name__)
-    return Own(thing, f"own:{name}", weights=weights, device=device, like=like, code=uuid.uuid4().hex[:16])
+    return Own(thing, f"own:{name}", weights=weights, device=device, like=like)
 
 
 class Own:
     """A network or function of samples (n, c, h, w) float32 in [-1, 1], c 1 or 3 as images have it, that gives (n, dim) or (n, dim, ...).
 
-    Maps (n, c, h, w) are averaged over their places. `code` tells one text of it from another. Raises UsageError for anything that
-    gives other shapes.
+    Maps (n, c, h, w) are averaged over their places. `code` tells one text of it from another; what it gives for the images `like` (noise
+    where there are none) tells the rest, be it data that it reads. Raises UsageError for anything that gives other shapes.
     """
 
     is_inception = False
@@ -68,28 +65,33 @@ class Own:
         weights: str | Path | None,
         device: str | torch.device,
         like: Tensor | None,
-        code: str,
+        code: str = "none",
     ) -> None:
         self.name, self.device, self.call = name, device, call
         sha = "none"
         if isinstance(self.call, nn.Module):
             _filled(self.call, weights, name)
             self.call.eval().requires_grad_(False).to(device)
-            sha = digest({key: value for key, value in self.call.state_dict().items() if value.dtype != torch.bfloat16})
+            sha = digest(self.call.state_dict())
         elif weights:
             raise UsageError(f"{name} is no nn.Module, so --weights cannot be loaded into it. Load them in your own file.")
-        self.facts = {"weights": sha, "resize": "own", "runtime": "torch", "precision": "own", "code": code}
-        self.dim = int(getattr(self.call, "dim", 0)) or self(torch.zeros(PROBE, dtype=torch.uint8) if like is None else like).shape[1]
+        if like is None:
+            like = torch.randint(0, 256, (PROBE, 3, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+        with exact():
+            rows = self(like)
+        self.dim = rows.shape[1]
+        outputs = digest({"rows": rows})
+        self.facts = {"weights": sha, "resize": "own", "runtime": "torch", "precision": "own", "code": code, "outputs": outputs}
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
-        rows = self.call(checked(images).to(self.device).float() / 127.5 - 1)
+        rows = self.call(checked(images).to(self.device, non_blocking=True).float() / 127.5 - 1)
         if not isinstance(rows, Tensor) or rows.ndim < 2 or len(rows) != len(images):
             got = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
             raise UsageError(f"{self.name} should give a tensor ({len(images)}, dim) for {len(images)} images; got {got}.")
         if rows.ndim > 2:
             rows = rows.flatten(2).mean(2)
-        return rows.float().cpu()
+        return rows.float()
 
 
 def _made(found: Any, text: str) -> Callable[[Tensor], Any]:

@@ -103,7 +103,7 @@ class Perceptual:
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         x = bicubic(checked(images).to(self.device, non_blocking=True), SIDE).div_(127.5).sub_(1)
-        return self.net(colour(x).contiguous(memory_format=torch.channels_last))[-1].mean((2, 3)).float().cpu()
+        return self.net(colour(x).contiguous(memory_format=torch.channels_last))[-1].mean((2, 3)).float()
 
 
 class Lpips:

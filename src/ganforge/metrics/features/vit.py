@@ -165,4 +165,4 @@ class Transformer:
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         x = colour(bicubic(checked(images).to(self.device, non_blocking=True), SIDE)) / 255
-        return self.net((x - self.mean) / self.std).float().cpu()
+        return self.net((x - self.mean) / self.std).float()
