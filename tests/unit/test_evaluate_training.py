@@ -128,6 +128,7 @@ def test_judging_does_not_move_the_training(tmp_path):
 def test_an_interrupted_run_has_the_looks_and_the_best_of_the_whole_one(asked, tmp_path, monkeypatch):
     """Whether the number of looks was asked for or priced."""
     monkeypatch.setattr(judge.Opened, "price", lambda self, generator: 0.05 * 0.64 / 8.5)
+    monkeypatch.setattr(judge, "time", SimpleNamespace(monotonic=lambda: 0.0))
     whole = train(tmp_path / "whole", evaluations=asked)
 
     class Cut(BaseException):

@@ -101,7 +101,7 @@ def test_the_card_and_the_report_say_what_the_model_does(run):
 
 def test_commands_name_the_way_to_use_it(run, capsys):
     code, out, _ = gan(capsys, "info", run.folder)
-    assert code == 0 and f"next     gan apply {run.folder}" in out
+    assert code == 0 and f"next      gan apply {run.folder}" in out
     code, _, err = gan(capsys, "generate", run.folder)
     assert code == 2 and "makes images of images and draws none of its own: gan apply RUN" in err
 
