@@ -19,6 +19,7 @@ TOLD = ("path", "out", "examples")
 """Options that other lines tell of."""
 FILES = {
     "best": "best/ (the model)",
+    "model.safetensors": "model.safetensors",
     "report.html": "report.html",
     "samples": "samples/",
     "ckpt": "ckpt/ (checkpoints)",

@@ -107,7 +107,7 @@ class Chosen:
 
     def __getitem__(self, part: slice | Tensor) -> Tensor:
         found = self.images[self.which[part]]
-        return found.flip(3) if self.flip else found
+        return found.flip(-1) if self.flip else found
 
 
 def chosen(images: Tensor, which: Tensor, flip: bool = False) -> Tensor:

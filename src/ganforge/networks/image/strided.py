@@ -36,9 +36,10 @@ class Down(nn.Conv2d):
         super().__init__(a, b, 4, 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not _pays(x, self.weight, max(x.shape[2:]) // 2):
-            return super().forward(x)
-        x, weight = x.bfloat16(), self.weight.bfloat16()
+        weight = self.weight  # once: under a constraint every look at it costs, and moves, something
+        if not _pays(x, weight, max(x.shape[2:]) // 2):
+            return conv2d(x, weight, self.bias, 2, 1)
+        x, weight = x.bfloat16(), weight.bfloat16()
         return _Conv.apply(x, weight, self.bias, _Way.apply((x,), weight, False), False)
 
 
@@ -49,9 +50,10 @@ class Up(nn.ConvTranspose2d):
         super().__init__(a, b, 4, 2, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        if not _pays(x, self.weight, max(x.shape[2:])):
-            return super().forward(x)
-        x, weight = x.bfloat16(), self.weight.bfloat16()
+        weight = self.weight  # once, as above
+        if not _pays(x, weight, max(x.shape[2:])):
+            return conv_transpose2d(x, weight, None, 2, 1)
+        x, weight = x.bfloat16(), weight.bfloat16()
         return _Conv.apply(x, weight, None, _Way.apply((x,), weight, True), True)
 
 
@@ -81,14 +83,16 @@ class _Way(Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: tuple[Tensor], weight: Tensor, up: bool) -> Tensor:
-        (ctx.x,), ctx.up = hidden, up
-        n, _, height, width = ctx.x.shape
+        (x,), ctx.up = hidden, up
+        ctx.save_for_backward(x)
+        n, _, height, width = x.shape
         shape = (n, weight.shape[1], 2 * height, 2 * width) if up else (n, weight.shape[0], height // 2, width // 2)
         return weight.new_zeros(()).expand(shape)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[None, Tensor, None]:
-        return None, _of_weights(g, ctx.x) if ctx.up else _of_weights(ctx.x, g), None
+        (x,) = ctx.saved_tensors
+        return None, _of_weights(g, x) if ctx.up else _of_weights(x, g), None
 
 
 def _of_weights(large: Tensor, small: Tensor) -> Tensor:
