@@ -69,7 +69,7 @@ def gan(capfd):
 def folder(name, count=24, size=(16, 16), seed=0, mean=128):
     """Noise around a mean, as PNG files."""
     draw = np.random.default_rng(seed)
-    Path(name).mkdir(exist_ok=True)
+    Path(name).mkdir(exist_ok=True, parents=True)
     for i in range(count):
         pixels = draw.normal(mean, 30, (*size[::-1], 3)).clip(0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(Path(name) / f"{size[0]}-{seed}-{i:03d}.png")
@@ -172,6 +172,13 @@ def test_per_class_numbers_are_those_of_the_class_alone(run, gan):
     assert found.json()["per_class_mean"] == {"KID-random": pytest.approx(mean)}
     floor = sum(one["KID-random"] for one in found.per_class_floor.values()) / 10
     assert found.table().splitlines()[-1].split() == ["mean", f"{mean:.4g}", f"{floor:.4g}"] and abs(floor) < mean / 10
+
+
+def test_the_mean_over_classes_has_a_floor_only_over_the_same_classes():
+    numbers = {"cat": {"FID": 4.0, "KID": 1.0}, "dog": {"FID": 6.0}}
+    floors = {"cat": {"FID": 1.0, "KID": 0.5}, "dog": {"FID": 2.0, "KID": 0.7}}
+    last = protocol.Evaluation("run", {}, {}, {}, {}, per_class=numbers, per_class_floor=floors).table().splitlines()[-1]
+    assert last.split() == ["mean", "5", "1.5", "1"]
 
 
 def test_a_generator_that_ignores_classes_is_told(run, monkeypatch):
@@ -433,6 +440,8 @@ def test_long_work_is_told_before_it_begins(gan, monkeypatch):
     monkeypatch.setattr(module, "LONG", 0)
     _, _, err = gan("evaluate", "a", "--data", "b", "--metrics", "kid", "--features", "random")
     assert re.fullmatch(r"features random of 48 images will take about \S+; quicker: --samples 1000\n", err)
+    _, _, err = gan("evaluate", "a", "--data", "b", "--metrics", "kid", "--features", "random")
+    assert err.startswith("features random of 24 images")  # those of the data are in the cache now
 
 
 def test_two_folders_need_no_model(gan):
@@ -503,6 +512,9 @@ def broken(name):
             Image.new("RGB", (16, 16), (9, 9, 9)).save(f"bad/{i}.png")
     elif name == "other size":
         folder("bad", size=(20, 20))
+    elif name == "test part of another size":
+        folder("bad/train")
+        folder("bad/test", size=(20, 20))
     elif name == "no images":
         Path("bad").mkdir()
         for i in range(3):
@@ -525,6 +537,7 @@ BAD = {
     "few": ((), 3, "KID needs at least 10 images a side; bad has 5. That is too few for any metric"),
     "identical": ((), 3, "all 20 images of bad are identical"),
     "other size": ((), 3, "bad holds 20x20 images and good 16x16.*--size 20"),
+    "test part of another size": ((), 3, "bad holds 16x16 images and its test part 20x20.*--size 16"),
     "no images": ((), 3, "0 of 3 files can be used"),
     "nan": (("--features", "nan.py:nan"), 3, "(NaN|not finite)"),
     "missing": ((), 2, "'bad' is no file or folder here"),

@@ -117,9 +117,15 @@ def _lines(e: Evaluation) -> list[str]:
 
 def _by_class(e: Evaluation) -> list[list[str]]:
     """The table of classes, the floor of every number beside it, the mean last."""
-    mean, floor = class_mean(e.per_class), class_mean(e.per_class_floor)
-    beside = ["floor"] if floor else []
+    mean, floor = class_mean(e.per_class), _floor_of_mean(e)
+    beside = ["floor"] if e.per_class_floor else []
     rows = [["class", *(cell for name in mean for cell in (name, *beside))]]
     for kind, *found in [*((kind, found, e.per_class_floor.get(kind, {})) for kind, found in e.per_class.items()), ("mean", mean, floor)]:
         rows.append([kind, *(shown(of.get(name)) for name in mean for of in found[: 1 + len(beside)])])
     return rows
+
+
+def _floor_of_mean(e: Evaluation) -> dict[str, float]:
+    """The means of the floors, where they are over the very classes that the numbers' means are over."""
+    of = [{name: {kind for kind in each if name in each[kind]} for name in class_mean(each)} for each in (e.per_class, e.per_class_floor)]
+    return {name: value for name, value in class_mean(e.per_class_floor).items() if of[0].get(name) == of[1][name]}

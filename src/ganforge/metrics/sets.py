@@ -30,7 +30,8 @@ def as_is(path: str, cache: Path | None = None) -> ImageSet:
     """All images of a folder, archive or built-in set at the size they have, which must be one. Nothing is varied.
 
     A test part is brought to the colour or grey of the training part; where that takes its colour, the report has a `note` of it.
-    Raises DataError for mixed sizes and where fewer than two images can be used, UsageError for a path that is not there.
+    Raises DataError for mixed sizes, a test part of another size, and where fewer than two images can be used, UsageError for a path that is
+    not there.
     """
     where = Path(path).expanduser()
     if not where.exists() or (not where.is_dir() and not where.is_file()):
@@ -45,6 +46,8 @@ def as_is(path: str, cache: Path | None = None) -> ImageSet:
         made = _decoded(path, files, None, cache_folder(cache))
         if files.test and len(files.test.names) > 1:
             look = Look(made.images.shape[3], made.images.shape[2], 3, "crop", "white", min_side=1)
+            if (size := _first_size(files.test)) not in (None, (look.width, look.height)):
+                raise _unequal(path, "its test part", (look.width, look.height), size)
             held = _decoded(path, files.test, look, cache_folder(cache))
             if held.images.shape[1] > made.images.shape[1]:
                 made.report["note"] = f"the test part of {path} has colour, the training part has none: both are compared in grey"
@@ -133,11 +136,16 @@ def check_rows(rows: Tensor, whose: str, features: str) -> Tensor:
 def check_shapes(a: ImageSet, b: ImageSet, path_a: str, path_b: str) -> None:
     """Raise DataError where two sets differ in size: resizing one of them changes every number."""
     if a.images.shape[2:] != b.images.shape[2:]:
-        sizes = [f"{s.images.shape[3]}x{s.images.shape[2]}" for s in (a, b)]
-        raise DataError(
-            f"{path_a} holds {sizes[0]} images and {path_b} {sizes[1]}: how one is resized would decide the number. "
-            f"Say to which size both are brought: --size {sizes[0]}."
-        )
+        raise _unequal(path_a, path_b, *((s.images.shape[3], s.images.shape[2]) for s in (a, b)))
+
+
+def _unequal(path_a: str, path_b: str, a: Sequence[int], b: Sequence[int]) -> DataError:
+    """For two sets, or parts of one, of different (width, height)."""
+    sizes = [f"{width}x{height}" for width, height in (a, b)]
+    return DataError(
+        f"{path_a} holds {sizes[0]} images and {path_b} {sizes[1]}: how one is resized would decide the number. "
+        f"Say to which size both are brought: --size {sizes[0]}."
+    )
 
 
 def _of_arrays(source: Arrays) -> ImageSet:
@@ -152,7 +160,7 @@ def _of_arrays(source: Arrays) -> ImageSet:
 
 def _decoded(path: str, files: Files, look: Look | None, cache: Path, as_asked: bool = False) -> ImageSet:
     """Decode at the size of the first image that opens, in grey if they are, unless `look` decides; then make sure that all have it."""
-    look = look or Look(*_first_size(files), 3, "crop", "white", min_side=1)
+    look = look or Look(*(_first_size(files) or (8, 8)), 3, "crop", "white", min_side=1)
     made = develop(files, look, False, not as_asked, partial(Block, cache=cache))
     if made.file:
         made.file.unlink()  # its pages stay until nothing holds them
@@ -168,11 +176,11 @@ def _decoded(path: str, files: Files, look: Look | None, cache: Path, as_asked: 
     return ImageSet(torch.from_numpy(made.pixels), labels, files.classes if labels is not None else (), report=report)
 
 
-def _first_size(files: Files) -> tuple[int, int]:
+def _first_size(files: Files) -> tuple[int, int] | None:
     for i in range(len(files.names)):
         try:
             with files.open(i) as stream:
                 return probe(stream)[:2]
         except (OSError, Unusable):
             continue
-    return 8, 8  # nothing opens: decoding says why
+    return None  # nothing opens: decoding says why

@@ -24,7 +24,7 @@ from .eyes import INSTEAD, Judging, choose, typed
 from .labelled import Answers
 from .live import duration
 from .protocol import settings
-from .seen import Seen, of_set, of_side
+from .seen import Seen, of_set, of_side, to_do
 from .sides import Drawn, is_model, trained_on
 from .translation import evaluate_translation, translates
 
@@ -143,7 +143,7 @@ def _foretell(eyes: Features, case: Case) -> None:
     extract(eyes, some[:2])  # warm up
     began = time.monotonic()
     extract(eyes, some)
-    count = case.judged.count + len(case.real) + (len(case.other) if case.other is not None else 0)
+    count = case.judged.count + sum(to_do(eyes, part) for part in (case.real, case.other) if part is not None)
     count += copies.flips(case) * len(case.train)
     seconds = (time.monotonic() - began) * count / len(some)
     if seconds >= LONG:

@@ -12,6 +12,7 @@ from ..data.imageset import ImageSet
 from ..data.source import cache_folder
 from ..metrics import sets
 from ..metrics.features import Features, cached, extract
+from ..metrics.features.cache import place
 from ..metrics.moments import Moments
 from .bar import Bar
 from .sides import CHUNK, Side
@@ -56,9 +57,18 @@ def most(eyes: Features) -> int:
 def of_set(eyes: Features, images: ImageSet, whose: str) -> Seen:
     """The features of a set, which stay in the cache."""
     with Bar(f"{eyes.name} features of {whose}", len(images)) as progress:
-        found = cached(eyes, images, cache_folder(), keep=min(len(images), most(eyes)), progress=progress)
+        found = cached(eyes, images, cache_folder(), keep=_keep(eyes, images), progress=progress)
     rows = sets.check_rows(found.rows, whose, eyes.name)
     return Seen(rows, found.examples, found.moments if len(rows) < len(images) else None)
+
+
+def to_do(eyes: Features, images: ImageSet) -> int:
+    """Of how many images of a set the features are not in the cache: all or none."""
+    return 0 if place(eyes, images, cache_folder(), keep=_keep(eyes, images)).is_file() else len(images)
+
+
+def _keep(eyes: Features, images: ImageSet) -> int:
+    return min(len(images), most(eyes))
 
 
 def of_side(eyes: Sequence[Features], side: Side, seed: int = 0) -> list[Seen]:

@@ -52,9 +52,7 @@ def cached(
         raise UsageError(f"limit and keep must be at least 1; got {limit} and {keep}.")
     checked(image_set.images[:1])
     total = min(len(image_set), limit or len(image_set))
-    facts = " ".join(f"{key}={value}" for key, value in sorted(features.facts.items()))
-    key = digest(VERSION, image_set.fingerprint, features.name, str(features.dim), facts, str(total), str(seed), str(keep))
-    path = cache / "features" / f"{key}.safetensors"
+    path = place(features, image_set, cache, limit, seed, keep)
     held = kept(path)
     if held is not None and {"rows", "examples", "count", "mean", "scatter"} <= held.keys():
         moments = Moments()
@@ -69,6 +67,14 @@ def cached(
         path, {"rows": made.rows, "examples": made.examples, "count": torch.tensor(total), "mean": moments.mean, "scatter": moments.scatter}
     )
     return made
+
+
+def place(features: Features, image_set: ImageSet, cache: Path, limit: int | None = None, seed: int = 0, keep: int = 50_000) -> Path:
+    """The file that features are kept in by `cached`, whether or not it is there yet. Options as there."""
+    total = min(len(image_set), limit or len(image_set))
+    facts = " ".join(f"{key}={value}" for key, value in sorted(features.facts.items()))
+    key = digest(VERSION, image_set.fingerprint, features.name, str(features.dim), facts, str(total), str(seed), str(keep))
+    return cache / "features" / f"{key}.safetensors"
 
 
 def _gathered(
