@@ -30,8 +30,8 @@ def as_is(path: str, cache: Path | None = None) -> ImageSet:
     """All images of a folder, archive or built-in set at the size they have, which must be one. Nothing is varied.
 
     A test part is brought to the colour or grey of the training part; where that takes its colour, the report has a `note` of it.
-    Raises DataError for mixed sizes, a test part of another size, and where fewer than two images can be used, UsageError for a path that is
-    not there.
+    Raises DataError for mixed sizes, a test part of another size, and where fewer than two images can be used; UsageError for a path
+    that is not there.
     """
     where = Path(path).expanduser()
     if not where.exists() or (not where.is_dir() and not where.is_file()):
