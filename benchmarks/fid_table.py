@@ -80,7 +80,7 @@ def judged(name: str, seed: int, options: argparse.Namespace) -> Path:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: a line a recipe, mean over seeds and each."""
+    """Markdown: a line a recipe, mean over seeds and each; then the protocol, or each of them and whose it is."""
     fid, kid, *more = rows[0]["values"]
     lines = [f"| recipe | {fid}, mean (each seed) | {kid} x 1000 | {' | '.join(more)} |", "|---" * (3 + len(more)) + "|"]
     for name in dict.fromkeys(row["recipe"] for row in rows):
@@ -94,7 +94,10 @@ def table(rows: list[dict[str, Any]]) -> str:
         )
     floor = rows[0]["floor"]
     real = f"| real images (floor) | {floor[fid]:.2f} | {1000 * floor[kid]:.2f} | {' | '.join(f'{floor[key]:.3f}' for key in more)} |"
-    return "\n".join([*lines, real, "", rows[0]["protocol"]])
+    same: dict[str, list[str]] = {}
+    for row in rows:
+        same.setdefault(row["protocol"], []).append(f"{row['recipe']} {row['seed']}")
+    return "\n".join([*lines, real, "", *(f"{', '.join(runs)}: {protocol}" for protocol, runs in same.items())])
 
 
 def main() -> None:

@@ -108,6 +108,8 @@ def test_domains_of_other_channels_need_other_options():
         build("cyclegan", grey)
     with pytest.raises(UsageError, match="contrast needs domains of as many channels"):
         build("cut", grey)
+    with pytest.raises(UsageError, match="--residual needs domains of as many channels; got 1 and 3"):
+        build("cyclegan", grey, identity_weight=0.0, residual=True)
     method = build("cyclegan", grey, identity_weight=0.0, width=8, d_width=8, blocks=1)
     assert method.generator(torch.zeros(1, 1, 32, 32)).shape == (1, 3, 32, 32)
     assert build("pix2pix", grey, width=8).generator(torch.zeros(1, 1, 32, 32)).shape == (1, 3, 32, 32)

@@ -23,8 +23,9 @@ MAKE = {
     "rrdb-x2": lambda: RRDB(3, 3, 4, 2, 1, scale=2),
     "rrdb-x1": lambda: RRDB(3, 3, 4, 2, 1, scale=1),
     "resnet": lambda: ResNet(3, 3, 4, 1),
+    "resnet-residual": lambda: ResNet(3, 3, 4, 1, residual=True),
 }
-EXACT = [name for name in MAKE if name != "resnet"]
+EXACT = [name for name in MAKE if not name.startswith("resnet")]
 RESIZED = [name for name in MAKE if "resunet-x2" != name and "compact-x3" != name]
 """Those that do not shuffle pixels."""
 
@@ -229,6 +230,16 @@ def test_features_are_those_of_the_forward_and_stop_at_the_last():
     torch.testing.assert_close(resnet_aa.squashed(net.head(net.decoder(last)))[..., :17, :20], net(x))
     with pytest.raises(ValueError, match="layers 0 to 12; got"):
         net.features(x, [13])
+
+
+def test_a_residual_generator_starts_with_what_it_is_given_and_learns_at_once():
+    torch.manual_seed(0)
+    net, x = ResNet(3, 3, 4, 1, residual=True), torch.randn(2, 3, 17, 20)
+    assert torch.equal(net(x), x)
+    net(x).square().sum().backward()
+    assert net.head.weight.grad.abs().sum() > 0
+    with pytest.raises(ValueError, match="got 1 in and 3 out"):
+        ResNet(1, 3, residual=True)
 
 
 @pytest.mark.parametrize("make", [lambda: Compact(3, 3, scale=5), lambda: ResUNet(3, 3, scale=0), lambda: RRDB(3, 3, 4, 2, 1, scale=8)])

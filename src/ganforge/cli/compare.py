@@ -19,6 +19,7 @@ def compare(
     data: str = "",
     metrics: str = "",
     samples: int = 0,
+    reals: int = 0,
     features: str = "auto",
     weights: str = "",
     seed: int = 0,
@@ -35,6 +36,7 @@ def compare(
         data: What to compare them with. Empty: what each was trained on, which must be the same.
         metrics: Any of fid,kid,pr,prdc,mind,is,modes,cas. Empty: the first five, as far as the number of images allows.
         samples: Images a side. 0: as many as the reference has, at most 10,000.
+        reals: Real images, where they are not to be as many: 50,000 on CIFAR-10, as papers have it. More than there are: all.
         features: As in `gan evaluate`.
         weights: A file with the weights of the features, where you have your own.
         seed: Which images are drawn and compared follows from it.
@@ -44,9 +46,8 @@ def compare(
     """
     from ..runs.compare import compare as go
 
-    found = go(
-        runs, data, metrics=metrics, samples=samples, features=features, weights=weights, seed=seed, out=out, code=code, device=device
-    )
+    chosen = {"metrics": metrics, "samples": samples, "reals": reals, "features": features, "weights": weights, "seed": seed}
+    found = go(runs, data, **chosen, out=out, code=code, device=device)
     sys.stdout.write(found.table())
     sys.stdout.write(f"picture   {out}: a row a run, in this order\n" if out else "")
     return 0

@@ -21,6 +21,7 @@ def evaluate(
     data: str = "",
     metrics: str = "",
     samples: int = 0,
+    reals: int = 0,
     features: str = "auto",
     weights: str = "",
     size: str = "",
@@ -39,6 +40,7 @@ def evaluate(
             Empty: the first five, as far as the number of images allows; of a model that makes images of images, psnr, ssim and a
             perceptual distance.
         samples: Images a side. 0: as many as the reference has, at most 10,000; of a model that makes images of images, 32.
+        reals: Real images, where they are not to be as many: 50,000 on CIFAR-10, as papers have it. More than there are: all.
         features: auto, inception, clean, efficientnet-lite0, vgg16, classifier, dinov2, clip, random, or FILE.py:NAME. auto: inception,
             else what is at hand.
         weights: A file with the weights of the features, where you have your own.
@@ -56,6 +58,7 @@ def evaluate(
         data,
         metrics=metrics,
         samples=samples,
+        reals=reals,
         features=features,
         weights=weights,
         size=size,

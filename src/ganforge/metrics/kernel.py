@@ -18,8 +18,8 @@ def kernel_distance(a: Tensor, b: Tensor, *, subsets: int = 100, size: int = 100
     Inception network, KID-<features> on others. Unbiased at every size: 0 on average for two draws of one distribution, so
     values slightly below 0 are right, and small samples widen the error bar but do not shift the mean.
 
-    The standard deviation is that of one estimate from `size` rows a side; the mean over subsets is surer than that. Where a side
-    has no more than `size` rows, size is the smaller of n and m, and the deviation is the jackknife's, as subsets would all be the same.
+    The standard deviation is that of one estimate from `size` rows a side; the mean over subsets is surer than that. It is taken over the
+    subsets, or where they would share most of their rows (`overlap`) it is the jackknife's. size is at most the smaller of n and m.
     Subsets are those that torch-fidelity draws with `rng_seed=seed`. Summed in float64. Raises DataError for fewer than two rows a
     side, different d, NaN, or rows that are all identical; ValueError for fewer than one subset.
     """
@@ -27,7 +27,7 @@ def kernel_distance(a: Tensor, b: Tensor, *, subsets: int = 100, size: int = 100
         raise ValueError(f"the kernel distance needs at least one subset of two rows; got {subsets} of {size}.")
     a, b = check("the kernel distance (KID)", a, b, hint="Draw more samples.")
     smaller = min(len(a), len(b))
-    whole = smaller <= size
+    whole = overlap(smaller, size)
     size = min(size, smaller)
     random = np.random.RandomState(seed)
     values, variances = [], []
@@ -38,6 +38,11 @@ def kernel_distance(a: Tensor, b: Tensor, *, subsets: int = 100, size: int = 100
         variances.append(variance)
     spread = np.sqrt(np.mean(variances)) if whole else np.std(values)
     return float(np.mean(values)), float(spread)
+
+
+def overlap(smaller: int, size: int) -> bool:
+    """Whether subsets of `size` out of so many rows are too alike to tell by how much two draws of `size` rows differ: above a half."""
+    return smaller < 2 * size
 
 
 def _mmd(x: Tensor, y: Tensor, jackknife: bool) -> tuple[float, float]:

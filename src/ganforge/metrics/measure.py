@@ -37,6 +37,8 @@ class Metric:
 
     least: int
     """Images a side below which the number says nothing."""
+    sound: int
+    """Images a side from which on it may be quoted; below, a note says so."""
     rows: Callable[[Tensor, Tensor, int], Measured]
     how: Callable[[int, int], str]
     """Its settings for so many fakes and reals, for the protocol; '' where it has none."""
@@ -76,7 +78,7 @@ def _subsets(fakes: int, reals: int) -> str:
     """How the kernel distance goes about: subsets of a side that is not larger than one would all be that side."""
     size = min(fakes, reals, SUBSET)
     count = "all images at once" if fakes == reals == size else f"{SUBSETS} subsets of {size}"
-    return f"KID {count}, error {'of the jackknife' if size == min(fakes, reals) else 'over subsets'}"
+    return f"KID {count}, error {'of the jackknife' if kernel.overlap(min(fakes, reals), size) else 'over subsets'}"
 
 
 def _fixed(how: str) -> Callable[[int, int], str]:
@@ -84,17 +86,25 @@ def _fixed(how: str) -> Callable[[int, int], str]:
 
 
 METRICS = {
-    "fid": Metric(50, _fid, _fixed(""), "Frechet distance of Gaussians (FID on Inception features); biased upwards by few samples"),
-    "kid": Metric(10, _kid, _subsets, "squared kernel distance, unbiased: sound for few samples, too"),
-    "is": Metric(100, _elsewhere, _fixed(f"IS {SPLITS} splits"), "Inception Score: looks at the generated images alone"),
-    "pr": Metric(10, _precision_recall, _fixed("P/R k=3"), "precision (how real fakes are) and recall (how much of the data they reach)"),
-    "prdc": Metric(10, _coverage, _fixed("D/C k=5"), "density and coverage: the same, hardened against outliers"),
-    "mind": Metric(
-        10, _mind, _fixed(f"MIND {PROJECTIONS} projections"), "sliced Wasserstein distance: no covariance, so fit for few samples"
+    "fid": Metric(50, 10_000, _fid, _fixed(""), "Frechet distance of Gaussians (FID on Inception features); biased upwards by few samples"),
+    "kid": Metric(10, 10, _kid, _subsets, "squared kernel distance, unbiased: sound for few samples, too"),
+    "is": Metric(100, 5_000, _elsewhere, _fixed(f"IS {SPLITS} splits"), "Inception Score: looks at the generated images alone"),
+    "pr": Metric(
+        10, 1_000, _precision_recall, _fixed("P/R k=3"), "precision (how real fakes are) and recall (how much of the data they reach)"
     ),
-    "modes": Metric(100, _elsewhere, _fixed(""), "share of the data's classes that are reached, and how unevenly, as a classifier sees it"),
+    "prdc": Metric(10, 1_000, _coverage, _fixed("D/C k=5"), "density and coverage: the same, hardened against outliers"),
+    "mind": Metric(
+        10, 1_000, _mind, _fixed(f"MIND {PROJECTIONS} projections"), "sliced Wasserstein distance: no covariance, so fit for few samples"
+    ),
+    "modes": Metric(
+        100, 100, _elsewhere, _fixed(""), "share of the data's classes that are reached, and how unevenly, as a classifier sees it"
+    ),
     "cas": Metric(
-        100, _elsewhere, _fixed(f"CAS {classifier_score.STEPS} steps of {classifier_score.BATCH}"), "classifier accuracy score: learnt from"
+        100,
+        100,
+        _elsewhere,
+        _fixed(f"CAS {classifier_score.STEPS} steps of {classifier_score.BATCH}"),
+        "classifier accuracy score: learnt from",
     ),
 }
 PAIRED = {

@@ -27,6 +27,8 @@ class Memorisation(NamedTuple):
     """Median distance of fakes to training images over that of unseen images: about 1 or more if nothing is copied, 0 if all is."""
     z: float
     """Mann-Whitney's statistic of both sets of distances, N(0, 1) if they are alike: below -3 is copying, above 3 underfitting."""
+    copies: int
+    """Fakes that are the same picture as a training image, as two training images are that count as duplicates."""
     duplicates: int
     """Training images that repeat an earlier one; they are left out."""
     leaked: int
@@ -76,6 +78,7 @@ def memorisation(fake: Tensor, train: Tensor, held_out: Tensor | None = None, mi
         rate=float((apart < close).double().mean()),
         ratio=float(apart.median() / unseen.median()),
         z=_mann_whitney(apart, unseen),
+        copies=int((apart <= limit).sum()),
         duplicates=int(repeats.sum()),
         leaked=leaked,
         fakes=order,

@@ -103,7 +103,13 @@ def _lines(e: Evaluation) -> list[str]:
         cells += [shown(e.training.get(name)), shown(e.training_floor.get(name))] if e.training else []
         cells += [shown(other.get(name)) for other in e.beside.values()]
         rows.append([*cells, "higher" if higher_is_better(name) else "lower"])
-    lines = [*columns(rows), "", f"protocol  {e.protocol}", *([f"floor     {e.floor_of}"] if floor else [])]
+    lines = [
+        *columns(rows),
+        "",
+        f"judged    {e.subject}{_model(e)}",
+        f"protocol  {e.protocol}",
+        *([f"floor     {e.floor_of}"] if floor else []),
+    ]
     if e.memorisation:
         lines.append("copies    " + ", ".join(f"{key} {shown(value)}" for key, value in e.memorisation.items()))
     lines += [f"note      {note}" for note in e.notes]
@@ -113,6 +119,12 @@ def _lines(e: Evaluation) -> list[str]:
         table = [["example", *e.per_example[0]]] + [[f"{i}", *map(shown, found.values())] for i, found in enumerate(e.per_example, 1)]
         lines += ["", *columns(table)]
     return lines
+
+
+def _model(e: Evaluation) -> str:
+    """Which weights of a model: ', 60,032 images seen, weights 1a2b3c4d'; '' for images."""
+    seen = [f"{e.model['seen']:,} images seen"] if "seen" in e.model else []
+    return "".join(f", {one}" for one in [*seen, *([f"weights {str(e.model['sha256'])[:8]}"] if "sha256" in e.model else [])])
 
 
 def _by_class(e: Evaluation) -> list[list[str]]:

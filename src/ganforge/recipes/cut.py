@@ -34,6 +34,8 @@ class CUT(TranslationRecipe):
     """Mirror half of the inputs, and ask for the mirrored output. Needs a --size that 8 divides."""
     patches: int = 256
     """Places that are compared, on each of five maps: the image, both halvings, the first block and the one in the middle."""
+    residual: bool = False
+    """Let the generator draw what is to change, not the whole image: where shapes stay, it learns in a fraction of the time."""
     spectral: bool = False
     """Spectral norm in the discriminator."""
 
@@ -53,7 +55,7 @@ class CUT(TranslationRecipe):
         if self.mirror and spec.shape[2] % ResNet.modulus:  # the generator pads others on the right, and a mirrored map would be shifted
             near = max(1, round(spec.shape[2] / ResNet.modulus)) * ResNet.modulus
             raise UsageError(f"--mirror needs a --size that {ResNet.modulus} divides; got {spec.shape[2]}. Nearest: {near}.")
-        generator = ResNet(a, b, self.width, blocks=self.blocks)
+        generator = ResNet(a, b, self.width, self.blocks, self.residual)
         with torch.no_grad():
             heads = PatchHeads([m.shape[1] for m in generator.features(torch.zeros(1, a, 8, 8))])
         critic = Patch(b, self.d_width, spectral=self.spectral)

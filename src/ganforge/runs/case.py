@@ -46,7 +46,7 @@ class Case:
     """How the classes of a model were chosen, in words."""
     model: Mapping[str, Any] | None = None
     asked: int = 0
-    """Images a side that were asked for; 0 where that was left open."""
+    """Images to judge that were asked for; 0 where that was left open."""
 
     @property
     def count(self) -> int:
@@ -60,14 +60,16 @@ class Case:
         return self.judged.name if self.judged.count < len(self.real) else self.data, "has"
 
 
-def resolve(subject: Path, data: str, samples: int, size: str, seed: int, code: Collection[str] = (), device: str = "cpu") -> Case:
+def resolve(
+    subject: Path, data: str, samples: int, size: str, seed: int, code: Collection[str] = (), device: str = "cpu", reals: int = 0
+) -> Case:
     """The case that the options describe. Raises UsageError where they describe none, DataError where the images do not do."""
     if is_model(subject):
         if size:
             raise UsageError("--size is for folders of images; a model has its size, and the data is brought to it.")
         model = load(subject, code=code, device=device)
         whole, said = data_of(model, data, subject, code)
-        real, other, split, count, small = _parts(whole, samples, seed)
+        real, other, split, count, small = _parts(whole, samples, seed, None, reals)
         drawn, classes, notes = drawn_like(str(subject), model, whole, samples or count, seed)
         facts = {str(key): model.facts[key] for key in ("sha256", "seen") if key in model.facts}
         told = (*notes, *small, *_files(whole, said), *_asked(model.facts, split, data))
@@ -79,7 +81,7 @@ def resolve(subject: Path, data: str, samples: int, size: str, seed: int, code: 
     one, whole = (_folder(str(path), size) for path in (subject, data))
     if not size:
         sets.check_shapes(one, whole, str(subject), data)
-    real, other, split, count, small = _parts(whole, samples, seed, len(one))
+    real, other, split, count, small = _parts(whole, samples, seed, len(one), reals)
     judged = Stored(str(subject), sets.subset(one, samples or count, seed))
     note: tuple[str, ...] = (f"{subject} has {len(one):,} images, fewer than the {samples:,} asked for",) if len(one) < samples else ()
     note += (*small, *_files(one, str(subject)), *_files(whole, data))
@@ -123,22 +125,24 @@ def _files(images: ImageSet, path: str) -> tuple[str, ...]:
 
 
 def _parts(
-    whole: ImageSet, samples: int, seed: int, judged: int | None = None
+    whole: ImageSet, samples: int, seed: int, judged: int | None = None, reals: int = 0
 ) -> tuple[ImageSet, ImageSet | None, str, int, tuple[str, ...]]:
-    """Reference, other real images, the split's name, how many images a side by default, and notes on parts that are too small.
+    """Reference, other real images, the split's name, how many images to judge by default, and notes on parts that are too small.
 
-    judged: how many images to judge there are; None: any number. Other images are those outside of the reference if they can stand for
-    the judged ones better than half of the reference can.
+    reals: how many real images, 0: as many as are judged; more than there are: all. judged: how many images to judge there are; None: any
+    number. Other images are those outside of the reference if they can stand for the judged ones better than half of it can.
     """
     reference = _reference(whole)
     if len(reference) < 2:
         raise DataError(f"the reference has {len(reference)} images; a distance needs at least 2, a sound one 10 and more.")
     count = samples or min(MOST, len(reference))
-    short = (f"the reference has {len(reference):,} images, fewer than the {samples:,} asked for",) if len(reference) < samples else ()
+    wanted = reals or count
+    lacking = not reals and len(reference) < samples
+    short = (f"the reference has {len(reference):,} images, fewer than the {samples:,} asked for",) if lacking else ()
     if whole.held_out and reference is whole.held_out:
-        return sets.subset(reference, count, seed), sets.subset(whole, count, seed), "held-out", count, short
+        return sets.subset(reference, wanted, seed), sets.subset(whole, wanted, seed), "held-out", count, short
     least = min(count, count if judged is None else judged, max(1, min(count, len(reference)) // 2))
-    real, other = sets.disjoint(reference, count, seed, least)
+    real, other = sets.disjoint(reference, wanted, seed, least)
     if not whole.held_out:
         return real, other, "all", count, short
     small = f"the held-out part has {len(whole.held_out):,} images, too few for a reference, so the training part is the reference"

@@ -61,6 +61,7 @@ def compare(
     *,
     metrics: str | Sequence[str] = "",
     samples: int = 0,
+    reals: int = 0,
     features: Judging = "auto",
     weights: str = "",
     seed: int = 0,
@@ -79,12 +80,21 @@ def compare(
         raise UsageError("give at least two runs: gan compare runs/a runs/b")
     folders = tuple(open_run(run).path for run in runs)
     _comparable(folders, str(data))
-    asked = any((data, metrics, samples, features != "auto", weights, seed))
+    asked = any((data, metrics, samples, reals, features != "auto", weights, seed))
     found = None if asked else _at_hand(folders)
     if found is None:
         found = [
             evaluate(
-                folder, data, metrics=metrics, samples=samples, features=features, weights=weights, seed=seed, code=code, device=device
+                folder,
+                data,
+                metrics=metrics,
+                samples=samples,
+                reals=reals,
+                features=features,
+                weights=weights,
+                seed=seed,
+                code=code,
+                device=device,
             )
             for folder in folders
         ]

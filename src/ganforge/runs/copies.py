@@ -33,7 +33,11 @@ def search(case: Case, eyes: Features, fake: Seen, train: Seen, unseen: Seen | N
 def numbers(found: Memorisation, searched: int, held_out: bool) -> dict[str, float]:
     """What is told of it: name -> number. searched: training images among which; held_out: whether the unseen images are held out."""
     told = {f"closer than 99 % of {'unseen' if held_out else 'other training'} images": found.rate, "distance ratio": found.ratio}
-    told |= {"z": found.z, "duplicates in the data": float(found.duplicates + (0 if held_out else found.leaked))}
+    told |= {
+        "z": found.z,
+        "the same as a training image": float(found.copies),
+        "duplicates in the data": float(found.duplicates + (0 if held_out else found.leaked)),
+    }
     if held_out:
         told["held out but in the training data"] = float(found.leaked)
     return {**told, "training images searched": float(searched)}

@@ -41,6 +41,7 @@ def evaluate(
     *,
     metrics: str | Sequence[str] = "",
     samples: int = 0,
+    reals: int = 0,
     features: Judging = "auto",
     weights: str = "",
     size: str = "",
@@ -56,7 +57,8 @@ def evaluate(
     with; a run is compared with its own training data by default. Where the data has a held-out part that is the reference, and
     the training part is measured, too. metrics: names of `measure.METRICS`, as a list or 'fid,kid'; '' takes all that suit the number
     of images. samples: images a side; 0: as many as the reference has, at most 10,000, or 32 where images are made of
-    images. features: a name of `features.find`, or auto; or Features, a module or function of samples (n, c, h, w) in [-1, 1] -> (n, f).
+    images. reals: real images, where they are not to be as many; more than there are: all. features: a name of `features.find`, or auto;
+    or Features, a module or function of samples (n, c, h, w) in [-1, 1] -> (n, f).
     The result is written to evaluations/ of the run, or to `out`; with neither it is only returned.
 
     psnr, ssim, ms-ssim and lpips compare every image with its partner in `data`, the one of the same file name, instead of two sets;
@@ -64,22 +66,22 @@ def evaluate(
 
     Raises UsageError for unknown names, DataError for images of which no sound number can be made.
     """
-    if samples < 0 or not 0 <= seed < 2**31:
-        raise UsageError(f"--samples must be 0 or more and --seed from 0 to 2^31 - 1; got {samples} and {seed}.")
+    if min(samples, reals) < 0 or not 0 <= seed < 2**31:
+        raise UsageError(f"--samples and --reals must be 0 or more, --seed from 0 to 2^31 - 1; got {samples}, {reals} and {seed}.")
     path, names = Path(subject).expanduser(), measure.parse(metrics or measure.DEFAULT)
     where = torch.device(pick_device(device))
     if translates(path, code):
-        _check_one_by_one(size, per_class, weights, features, seed)
+        _check_one_by_one(size, per_class or bool(reals), weights, features, seed)
         asked = names if metrics else ()
         return _kept(evaluate_translation(path, str(data), asked, samples=samples, code=code, device=str(where)), path, out)
     if pairs.alone(names):
-        network = _network_of_pairs(path, str(data), names, features, size, per_class)
+        network = _network_of_pairs(path, str(data), names, features, size, per_class, reals)
         found = pairs.evaluate_pairs(
             str(subject), str(data), names, samples=samples, network=network, weights=weights, seed=seed, device=str(where)
         )
         return evaluations.write(found, Path(out) if out else None, None)
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
-        case = resolve(path, str(data), samples, size, seed, code, str(where))
+        case = resolve(path, str(data), samples, size, seed, code, str(where), reals)
         if not data and is_model(path) and trained_on(path, case.data, case.whole, code) is False:
             case.notes += ("the data changed since the model was trained on it, so a held-out image may have been trained on",)
         names, notes = _sound(names, case, bool(metrics))
@@ -112,15 +114,16 @@ def _check_one_by_one(size: str, per_class: bool, weights: str, features: Judgin
         raise UsageError("a model that makes images of images is judged on the same examples every time: leave out --seed.")
 
 
-def _network_of_pairs(path: Path, data: str, names: Sequence[str], features: Judging, size: str, per_class: bool) -> str:
+def _network_of_pairs(path: Path, data: str, names: Sequence[str], features: Judging, size: str, per_class: bool, reals: int) -> str:
     """The network that LPIPS looks with. Raises UsageError for what makes no sense with metrics of pairs."""
     which = ", ".join(names)
     if is_model(path):
         raise UsageError(f"{which} compare images with their originals: give a folder of images, each named as its partner, not a model.")
     if not data:
         raise UsageError(f"{which} compare images with their originals; say where those are: gan evaluate {path} --data FOLDER")
-    if size or per_class:
-        raise UsageError(f"{which} compare images as they are, one by one: {'--size' if size else '--per-class'} is for whole sets.")
+    if size or per_class or reals:
+        option = "--size" if size else "--per-class" if per_class else "--reals"
+        raise UsageError(f"{which} compare images as they are, one by one: {option} is for whole sets.")
     if not isinstance(features, str) or features != "auto" and "lpips" not in names:
         raise UsageError(f"{which}: --features is for lpips alone, alexnet or vgg16.")
     return "alexnet" if features == "auto" else features
@@ -221,6 +224,12 @@ def _comparing(eyes: Features, names: Sequence[str], seed: int, notes: list[str]
 
 def _cautions(case: Case, eyes: Features, names: Sequence[str]) -> list[str]:
     notes = []
+    few = [name for name in names if name != "fid" and case.count < measure.METRICS[name].sound]
+    if few:
+        told = ", ".join(f"{name.upper()} from {measure.METRICS[name].sound:,}" for name in few)
+        notes.append(
+            f"{case.count:,} images a side are few: quote {told}; below, they move with the number of images and from draw to draw"
+        )
     if "fid" in names and case.count < eyes.dim:
         name = measure.called("FID", eyes.name, eyes.is_inception)
         notes.append(

@@ -11,6 +11,9 @@ from ..metrics.features import Features
 from .case import Case
 from .seen import most
 
+PROTOCOL = 2
+"""Raised when a setting changes its meaning, or a number the way in which it is computed."""
+
 
 def settings(case: Case, eyes: Features, names: Sequence[str], seed: int, answers: Sequence[Features] = ()) -> dict[str, str]:
     """Everything that decides the numbers, in words, in the order in which it is quoted."""
@@ -29,7 +32,7 @@ def settings(case: Case, eyes: Features, names: Sequence[str], seed: int, answer
         "classes": case.classes,
         "metrics": ", ".join(how for name in names if (how := measure.METRICS[name].how(case.judged.count, len(case.real)))),
         "seed": str(seed),
-        "ganforge": __version__,
+        "ganforge": f"{__version__}, protocol {PROTOCOL}",
     }
 
 

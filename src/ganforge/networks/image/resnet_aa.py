@@ -15,7 +15,7 @@ from torch.nn.functional import pad, relu
 
 from .equalised import double, smooth
 from .pixels import squashed
-from .start import fan_in
+from .start import fan_in, zeros
 from .translator import Translator, bilinear_double, blur_half, conv, padded, reach
 
 GAIN = 2**0.5
@@ -69,22 +69,26 @@ class Up(nn.Module):
 
 
 class ResNet(Translator):
-    """x (n, inputs, h, w), any h and w -> (n, outputs, h, w) in (-1, 1).
+    """x (n, inputs, h, w), any h and w -> (n, outputs, h, w) in (-1, 1), or around it if `residual`.
 
     `width` channels at full resolution, four times as many in the `blocks` blocks at a quarter of it. Instance norm takes means over the
     whole image, so tiles differ from the whole (exact: False). From RGB to RGB: 11,378,179 parameters, with 6 blocks 7,837,699.
+    residual: what is drawn is added to x, and is nothing at the start. Raises ValueError where that has other channels.
     """
 
     exact = False
     modulus = 8
     """4, and twice, so that norms never see a single pixel."""
 
-    def __init__(self, inputs: int, outputs: int, width: int = 64, blocks: int = 9) -> None:
+    def __init__(self, inputs: int, outputs: int, width: int = 64, blocks: int = 9, residual: bool = False) -> None:
         super().__init__()
-        self.inputs = inputs
+        if residual and inputs != outputs:
+            raise ValueError(f"a change can only be added to as many channels as it has: got {inputs} in and {outputs} out.")
+        self.inputs, self.residual = inputs, residual
         self.encoder = nn.ModuleList([Conv(inputs, width, 7), Down(width), Down(2 * width), *(Block(4 * width) for _ in range(blocks))])
         self.decoder = nn.Sequential(Up(2 * width), Up(width))
-        self.head = fan_in(nn.Conv2d(width, outputs, 7, padding=3, padding_mode="replicate"))
+        head = nn.Conv2d(width, outputs, 7, padding=3, padding_mode="replicate")
+        self.head = zeros(head) if residual else fan_in(head)
         self.taps = tuple(sorted({0, 2, 3, min(4, blocks + 3), (blocks + 1) // 2 + 3}))
         """Layers that contrastive losses look at: the image, both halvings, the first block, the one in the middle (CUT, app. C.2)."""
         downs, ups = [conv(3), blur_half] * 2, [bilinear_double, conv(3)] * 2
@@ -95,7 +99,8 @@ class ResNet(Translator):
         h = padded(x, self.modulus)
         for layer in self.encoder:
             h = layer(h)
-        return squashed(self.head(self.decoder(h)))[:, :, :height, :width]
+        drawn = self.head(self.decoder(h))[:, :, :height, :width]
+        return x + drawn.float() if self.residual else squashed(drawn)
 
     def features(self, x: Tensor, layers: Sequence[int] | None = None) -> list[Tensor]:
         """x (n, inputs, h, w) -> the maps (n, c', h', w') after these layers of the encoder, in rising order; None: those of `taps`.
