@@ -52,7 +52,7 @@ from ganforge.runs.model import Model
 from ganforge.runs.pictures import translated
 
 TASKS = ("super-resolution", "denoise", "deblur", "dejpeg", "inpaint", "colourise", "low-light", "old-photo")
-OPTIONS = {"super-resolution": {"scale": 2}, "denoise": {"sigma": 25}, "dejpeg": {"quality": 10}}
+OPTIONS = {"super-resolution": {"scale": 2}, "denoise": {"sigma": 25}, "deblur": {"damage": "gaussian-blur"}, "dejpeg": {"quality": 10}}
 RIVALS = {"super-resolution": ("bicubic", 1.2), "denoise": ("", 0.6), "deblur": ("wiener", 0.0), "inpaint": ("telea", 0.2)}
 """What the faithful network has to beat, by how its name begins, and by how many decibels; else the best, by none."""
 LEARNT = ("faithful", "generator")
@@ -86,7 +86,7 @@ def damaged(task: str, x: Tensor, fruit: Tensor) -> Test:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if task == "deblur":
-            given, kernels = presets.blurred(clean)
+            given, kernels = presets.blurred(clean, soft=True)
             facts = [Known(kernel=kernel.numpy()) for kernel in kernels]
         elif task == "colourise":
             given = torch.cat([presets.grey(clean), torch.zeros_like(clean)], 1)

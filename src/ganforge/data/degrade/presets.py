@@ -58,19 +58,26 @@ def jpeg(quality: int | tuple[int, int] = 20) -> Degradation:
 
 
 def deblur(x: Tensor) -> Tensor:
-    """A shaken camera or a lens out of focus, and a little noise: (n, 3, h, w) -> the same."""
+    """A shaken camera, a lens out of focus or one that is soft, and a little noise: (n, 3, h, w) -> the same."""
     return blurred(x)[0]
 
 
-def blurred(x: Tensor) -> tuple[Tensor, Tensor]:
-    """As `deblur`, and what a point of light became, (n, k, k), for methods that need to know it.
+def gaussian_blur(x: Tensor) -> Tensor:
+    """The soft lens of `deblur` alone: (n, 3, h, w) -> the same."""
+    return blurred(x, soft=True)[0]
+
+
+def blurred(x: Tensor, soft: bool = False) -> tuple[Tensor, Tensor]:
+    """As `deblur`, or `gaussian_blur` if `soft`, and what a point of light became, (n, k, k), for methods that need to know it.
 
     These point spread functions are the kernels turned half round: `atoms.blur` correlates, textbooks and their tools convolve.
-    Two in three are paths of 3 to 15 pixels, one in three discs of radius 1 to 3.5; noise of sigma 1 to 3 of 255.
+    Paths of 3 to 15 pixels, discs of radius 1 to 3.5 and Gaussians of sigma 0.7 to 3 are equally likely; noise of sigma 1 to 3 of 255.
     """
     n = len(x)
     paths, discs = kernels.shake(SHAKEN, between(3, 15, n)), kernels.disc(SHAKEN, between(1, 3.5, n))
-    kernel = torch.where((torch.rand(n) < 2 / 3)[:, None, None], paths, discs)
+    kinds = torch.stack([paths, discs, kernels.gaussian(SHAKEN, between(0.7, 3, n))])
+    which = torch.full((n,), 2) if soft else torch.randint(len(kinds), (n,))
+    kernel = kinds[which, torch.arange(n)]
     return atoms.stored(atoms.gaussian_noise(atoms.blur(x, kernel), between(1, 3, n))), kernel.flip(1, 2)
 
 
@@ -134,6 +141,7 @@ PRESETS: Mapping[str, Callable[..., Degradation]] = {
     "noise": noise,
     "jpeg": jpeg,
     "deblur": lambda: deblur,
+    "gaussian-blur": lambda: gaussian_blur,
     "low-light": lambda: low_light,
     "old-photo": lambda: old_photo,
     "grey": lambda: grey,
