@@ -1,15 +1,16 @@
-"""Translation whose truth is known: photographs by night or as drawings, learnt without pairs; houses from their plans, with pairs.
+"""Translation whose truth is known: photographs by night, painted or drawn, learnt without pairs; houses from their plans, with pairs.
 
-    python benchmarks/translate.py paint --minutes 5                        # cut, on the photographs that scikit-image brings
-    python benchmarks/translate.py pencil --recipe fastcut --photos holiday/ --minutes 30
-    python benchmarks/translate.py houses --minutes 3                       # pix2pix
+    python benchmarks/translate.py                                        # half an hour on two cores; runs/translate/table.md
+    python benchmarks/translate.py --jobs paint:cut pencil:fastcut --minutes 20 --set width=64
+    python benchmarks/translate.py --jobs paint:cut --photos holiday/ --out runs/holiday
 
-Without pairs every photograph is cut into three strips, in turns: one for A as it is, one for B behind the filter, one for the test. So
-the two domains are alike in content, no pixel is in two parts, and the test strip behind the filter is a truth that nobody trained on.
-Rivals: the input as it is, and its colours brought to those of B, classically, which goes far where colour is nearly all that changes
-(night). With pairs: the picture of the training plan that is most like the test plan; "kinds" is how well a picture shows what the plan
-says (mean intersection over union, see houses.kinds).
-PSNR, SSIM and the perceptual distance are means over the test images; data, table.md, scores.json and before-after.png go to --out.
+Without pairs the two domains are two halves of the training photographs of benchmarks/photographs.py: one as it is, the other behind a
+filter. No photograph is seen both ways, and the test photographs, whose filtered selves are the truth, are seen in no way at all. Rivals:
+the input as it is, and its colours brought to those of the other domain, classically (each method in its best form), which goes far
+where colour is nearly all that changes (night). With pairs: the picture of the training plan that is most like the test plan; "kinds"
+is how well a picture shows what the plan says (mean intersection over union, see houses.kinds).
+PSNR, SSIM and the perceptual distance are means over the test images. What is done already is not done again, so two processes can share
+the work, one core each: taskset -c 1, with jobs of its own and --threads 1. table.md, a picture a job and the runs are in --out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-import time
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,15 @@ from typing import Any
 import houses
 import numpy as np
 import torch
+from cells import kept, same
 from numpy.typing import NDArray
+from photographs import SUFFIXES, groceries, middles
 from PIL import Image, ImageFilter
 from torch import Tensor
 
 import ganforge
+from ganforge.core import machine
+from ganforge.data.source import cache_folder
 from ganforge.metrics.classical import restored
 from ganforge.metrics.classical.colouring import palette
 from ganforge.metrics.classical.known import Known
@@ -38,13 +43,20 @@ from ganforge.metrics.pairs import psnr, ssim
 from ganforge.runs.grid import grid, save_png
 
 Picture = NDArray[np.uint8]
-Examples = list[tuple[Picture, Picture]]
-"""(input, truth) of each test image."""
-LONGEST = 768
-"""Photographs are shrunk until no side is longer."""
-SHOWN = 6
-"""Test images on the picture."""
-PLANS = {"train": 400, "test": 40}
+Rows = dict[str, dict[str, float]]
+"""Way -> means over the test images."""
+JOBS = ("paint:cut", "paint:cyclegan", "pencil:cut", "pencil:cyclegan", "night:cut", "houses:pix2pix")
+SMALL: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("cut", "fastcut", "cyclegan"), {"width": 24, "d_width": 32, "blocks": 4, "residual": True}),
+    "pix2pix": {"depth": 3, "d_width": 32},
+}
+"""What a processor can train in minutes: the published networks are several times wider and deeper."""
+SIDE, TESTS, SHOWN = 256, 24, 5
+"""Of test photographs, how many, and how many of them are on the picture."""
+PLANS, PLAN = {"train": 400, "test": 40}, 64
+"""Houses, and their side in pixels."""
+NEARER = 2.0
+"""Decibels by which a picture from a plan is to be above the nearest plan's."""
 
 
 def night(photo: Picture) -> Picture:
@@ -74,71 +86,57 @@ def pencil(photo: Picture) -> Picture:
 FILTERS: dict[str, Callable[[Picture], Picture]] = {"night": night, "paint": paint, "pencil": pencil}
 
 
-def photographs(folder: str) -> list[Picture]:
-    """Those of a folder, or the ones that scikit-image and scikit-learn bring."""
-    if folder:
-        paths = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
-    else:
-        import skimage
-        import sklearn
-
-        names = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
-        paths = [Path(skimage.__file__).parent / "data" / name for name in names]
-        paths += [Path(sklearn.__file__).parent / "datasets" / "images" / name for name in ("china.jpg", "flower.jpg")]
-    found = []
-    for path in paths:
-        with Image.open(path) as picture:
-            photo = picture.convert("RGB")
-            photo.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-            found.append(np.asarray(photo))
-    return found
-
-
-def hidden_pairs(photos: Sequence[Picture], change: Callable[[Picture], Picture], out: Path) -> tuple[Examples, Known]:
-    """Write trainA, trainB, testA and testB; the test pairs, and the colours of both domains."""
-    parts: dict[str, list[Picture]] = {"trainA": [], "trainB": [], "testA": [], "testB": []}
-    for number, photo in enumerate(photos):
-        changed, width = change(photo), photo.shape[1] // 3
-        a, b, test = (slice(at * width, (at + 1) * width) for at in np.roll(range(3), number))
-        parts["trainA"].append(photo[:, a])
-        parts["trainB"].append(changed[:, b])
-        parts["testA"].append(photo[:, test])
-        parts["testB"].append(changed[:, test])
+def hidden_pairs(task: str, photos: Path, out: Path) -> tuple[Sequence[Picture], Sequence[Picture], Known]:
+    """Write trainA and trainB; test photographs, what they are to become, and the colours of both domains."""
+    change, paths = FILTERS[task], sorted(path for path in (photos / "train").rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+    parts = {"trainA": found[::2], "trainB": [change(photo) for photo in found[1::2]]}
     for name, pictures in parts.items():
         write(out / name, pictures)
-    known = Known(source=palette(parts["trainA"]), target=palette(parts["trainB"]))
-    return list(zip(parts["testA"], parts["testB"], strict=True)), known
+    given = [pixels(x[None] / 127.5 - 1) for x in middles(photos / "test", SIDE, TESTS)]
+    known = Known(source=palette(parts["trainA"][::4]), target=palette(parts["trainB"][::4]))
+    return given, [change(photo) for photo in given], known
 
 
-def house_pairs(side: int, out: Path) -> dict[str, list[houses.Plan]]:
+def house_pairs(out: Path) -> dict[str, list[houses.Plan]]:
     """Write train/ and test/ with plan and picture side by side; the plans."""
     draw = np.random.default_rng(0)
-    plans = {part: [houses.plan(draw, side) for _ in range(count)] for part, count in PLANS.items()}
+    plans = {part: [houses.plan(draw, PLAN) for _ in range(count)] for part, count in PLANS.items()}
     for part, found in plans.items():
         write(out / part, [np.concatenate([houses.drawn(one), houses.picture(one)], 1) for one in found])
     return plans
 
 
 def write(folder: Path, pictures: Sequence[Picture]) -> None:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for number, picture in enumerate(pictures):
         Image.fromarray(picture).save(folder / f"{number:04}.png")
 
 
-def learn(data: Path, out: Path, options: argparse.Namespace) -> tuple[Callable[[Picture], Picture], str]:
-    """Train on a folder; what the generator makes of a picture, and how it was trained in words."""
-    chosen: dict[str, Any] = {"minutes": options.minutes, "seed": options.seed, "evaluate": "none", "out": str(out)}
-    for name, value in (word.split("=", 1) for word in options.set):
-        chosen[name.replace("-", "_")] = ast.literal_eval(value) if value[0] in "0123456789TF" else value
-    run = ganforge.train(str(data), options.recipe, **chosen)
-    seconds = run.history()[-1]["seconds"]
+def learn(data: Path, job: str, seed: int, options: argparse.Namespace) -> tuple[Callable[[Picture], Picture], dict[str, float]]:
+    """Train on a folder, or go on; what the generator makes of a picture, and what it took."""
+    out, recipe = run_of(job, seed, options), job.partition(":")[2]
+    if (out / "recipe.json").is_file():
+        run = ganforge.resume(out)
+    else:
+        chosen = {**SMALL.get(recipe, {}), "minutes": options.minutes, "seed": seed, "threads": options.threads}
+        for name, value in (word.split("=", 1) for word in options.set):
+            chosen[name.replace("-", "_")] = ast.literal_eval(value) if value[0] in "0123456789TF" else value
+        run = ganforge.train(str(data), recipe, evaluate="none", out=str(out), **chosen)
+    if not run.finished:
+        raise SystemExit(run.exit_code)  # Ctrl-C: the next call goes on from here
+    machine.use_threads(options.threads)
     network = run.model().networks["generator"]
 
     @torch.inference_mode()
     def translate(picture: Picture) -> Picture:
         return pixels(network(tensor(picture)))
 
-    return translate, f"{options.recipe}, {seconds / 60:.1f} min, {run.seen:,} images seen"
+    return translate, {"minutes": run.history()[-1]["seconds"] / 60, "seen": run.seen}
+
+
+def run_of(job: str, seed: int, options: argparse.Namespace) -> Path:
+    return options.out / f"{job.replace(':', '-')}-{seed}"
 
 
 def tensor(picture: Picture) -> Tensor:
@@ -148,13 +146,13 @@ def tensor(picture: Picture) -> Tensor:
 
 def pixels(x: Tensor) -> Picture:
     """The inverse."""
-    return (x[0].clamp(-1, 1) * 127.5 + 128).to(torch.uint8).permute(1, 2, 0).numpy()
+    return (x[0].clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
 
 
-def judged(ways: Mapping[str, Sequence[Picture]], truths: Sequence[Picture], cache: Path) -> dict[str, dict[str, float]]:
-    """Way -> means over the test images."""
-    eye = sight("", cache, "cpu")
-    rows: dict[str, dict[str, float]] = {}
+def judged(ways: Mapping[str, Sequence[Picture]], truths: Sequence[Picture]) -> Rows:
+    """Every way against the truths."""
+    eye = sight("", cache_folder(), "cpu")
+    rows: Rows = {}
     for way, made in ways.items():
         pairs = [(tensor(a), tensor(b)) for a, b in zip(made, truths, strict=True)]
         each = {
@@ -166,73 +164,103 @@ def judged(ways: Mapping[str, Sequence[Picture]], truths: Sequence[Picture], cac
     return rows
 
 
-def unpaired(options: argparse.Namespace) -> tuple[dict[str, dict[str, float]], str]:
+def unpaired(job: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """A filter, learnt from photographs of which none was seen both ways."""
-    data = options.out / "data"
-    examples, known = hidden_pairs(photographs(options.photos), FILTERS[options.task], data)
+    task, _, recipe = job.partition(":")
+    data = options.out / "data" / task
+    inputs, truths, known = hidden_pairs(task, options.photos, data)
     ways: dict[str, list[Picture]] = {}
-    for given, _ in examples:
+    for given in inputs:
         for way, made in restored("transfer", given, known).items():
             ways.setdefault(way, []).append(made)
-    translate, told = learn(data, options.out / "run", options)
-    ways[options.recipe] = [translate(given) for given, _ in examples]
-    truths = [truth for _, truth in examples]
-    rows = judged(ways, truths, options.out / "cache")
-    rival = max((way for way in ways if way != options.recipe), key=lambda way: rows[way]["PSNR"])
-    show([[given for given, _ in examples], ways[rival], ways[options.recipe], truths], options.out / "before-after.png")
-    return rows, f"{told}; {len(examples)} test strips. The picture: given, {rival}, {options.recipe}, truth."
+    translate, took = learn(data, job, seed, options)
+    ways[recipe] = [translate(given) for given in inputs]
+    rows = judged(ways, truths)
+    rival = max((way for way in ways if way != recipe), key=lambda way: rows[way]["PSNR"])
+    show([inputs, ways[rival], ways[recipe], truths], job, seed, options)
+    return {"job": job, "seed": seed, "rows": rows, "picture": ["given", rival, recipe, "truth"], "images": len(truths), **took}
 
 
-def paired(options: argparse.Namespace) -> tuple[dict[str, dict[str, float]], str]:
+def paired(job: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """Pictures of houses from their plans."""
-    data = options.out / "data"
-    plans = house_pairs(options.side, data)
+    recipe = job.partition(":")[2]
+    plans = house_pairs(options.out / "data" / "houses")
     truths, before = [houses.picture(p) for p in plans["test"]], [houses.picture(p) for p in plans["train"]]
     nearest = [int(np.argmin([(p != q).sum() for q in plans["train"]])) for p in plans["test"]]
-    translate, told = learn(data, options.out / "run", options)
+    translate, took = learn(options.out / "data" / "houses", job, seed, options)
     given = [houses.drawn(p) for p in plans["test"]]
-    ways = {"nearest plan": [before[i] for i in nearest], options.recipe: [translate(p) for p in given], "truth": truths}
-    rows = judged(ways, truths, options.out / "cache")
+    ways = {"nearest plan": [before[i] for i in nearest], recipe: [translate(p) for p in given], "truth": truths}
+    rows = judged(ways, truths)
     known = houses.palette(plans["train"], before)
     for way, made in ways.items():
         rows[way]["kinds"] = float(np.mean([houses.overlap(houses.kinds(m, known), p) for m, p in zip(made, plans["test"], strict=True)]))
-    show([given, ways["nearest plan"], ways[options.recipe], truths], options.out / "before-after.png")
-    return rows, f"{told}; {len(truths)} test plans. The picture: plan, nearest plan's picture, {options.recipe}, truth."
+    show([given, ways["nearest plan"], ways[recipe], truths], job, seed, options)
+    shown = ["plan", "nearest plan's picture", recipe, "truth"]
+    return {"job": job, "seed": seed, "rows": rows, "picture": shown, "images": len(truths), **took}
 
 
-def show(columns: Sequence[Sequence[Picture]], path: Path) -> None:
-    """One row a test image, cut to the size of the smallest."""
-    shown = [list(column[:SHOWN]) for column in columns]
-    height, width = (min(picture.shape[axis] for column in shown for picture in column) for axis in (0, 1))
-    cells = [tensor(column[row][:height, :width]) for row in range(len(shown[0])) for column in shown]
-    save_png(grid(torch.cat(cells), columns=len(shown)), path)
+def show(columns: Sequence[Sequence[Picture]], job: str, seed: int, options: argparse.Namespace) -> None:
+    """One row a test image, of the first seed."""
+    if seed == 0:
+        shown = [column[:: max(1, len(column) // SHOWN)][:SHOWN] for column in columns]
+        cells = [tensor(column[row]) for row in range(len(shown[0])) for column in shown]
+        save_png(grid(torch.cat(cells), columns=len(shown)), options.out / f"{job.replace(':', '-')}.png")
 
 
-def table(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Markdown, one line a way."""
-    names = [*next(iter(rows.values()))]
-    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    lines += [f"| {way} | " + " | ".join(f"{row[name]:.3f}" for name in names) + " |" for way, row in rows.items()]
-    return "\n".join(lines)
+def table(found: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown of one job: one line a way, means over seeds."""
+    ways, names = list(found[0]["rows"]), list(next(iter(found[0]["rows"].values())))
+    mean = {way: {name: statistics.mean(one["rows"][way][name] for one in found) for name in names} for way in ways}
+    lines = [f"| {found[0]['job']} | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines += [f"| {way} | " + " | ".join(f"{mean[way][name]:.3f}" for name in names) + " |" for way in ways]
+    took = ", ".join(f"{one['minutes']:.1f} min {one['seen']:,} images seen" for one in found)
+    how = f"{found[0]['images']} test images; {took}. The picture: {', '.join(found[0]['picture'])}."
+    return "\n".join([*lines, "", goal(found[0]["job"], mean), "", how])
+
+
+def goal(job: str, mean: Mapping[str, Mapping[str, float]]) -> str:
+    """What was to be reached, and whether it was."""
+    recipe = job.partition(":")[2]
+    ours, others = mean[recipe], {way: row for way, row in mean.items() if way not in (recipe, "truth")}
+    if job.startswith("houses"):
+        gain = ours["PSNR"] - others["nearest plan"]["PSNR"]
+        return f"Goal: {NEARER} dB above the nearest plan. Reached: {gain:+.2f} dB, {'met' if gain >= NEARER else 'not met'}."
+    told = []
+    for name, value in ours.items():
+        sign = 1 if name in ("PSNR", "SSIM") else -1
+        best = max(others, key=lambda way, name=name, sign=sign: sign * others[way][name])
+        nearer = sign * (value - others[best][name]) > 0
+        told.append(f"{name} {value:.3f} against {others[best][name]:.3f} of {best}, {'met' if nearer else 'not met'}")
+    return f"Goal: nearer to the truth than any of these. Reached: {'; '.join(told)}."
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=[*FILTERS, "houses"])
-    parser.add_argument("--recipe", default="", help="cut, fastcut, cyclegan; houses: pix2pix")
-    parser.add_argument("--photos", default="", help="a folder of photographs")
-    parser.add_argument("--side", type=int, default=64, help="of the houses, in pixels")
+    parser.add_argument(
+        "--jobs", nargs="+", default=JOBS, help="TASK:RECIPE, of night, paint, pencil and cut, fastcut, cyclegan; houses:pix2pix"
+    )
+    parser.add_argument("--photos", type=Path, default=Path("runs/photographs"), help="a folder of train/ and test/; fetched if absent")
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="more options of the recipe, such as width=16")
-    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="more options of the recipes, such as width=16")
+    parser.add_argument("--out", type=Path, default=Path("runs/translate"))
     options = parser.parse_args()
-    options.recipe = options.recipe or ("pix2pix" if options.task == "houses" else "cut")
-    options.out = options.out or Path("runs") / f"translate-{options.task}-{options.recipe}-{time.strftime('%H%M%S')}"
-    rows, told = (paired if options.task == "houses" else unpaired)(options)
-    (options.out / "scores.json").write_text(json.dumps(rows, indent=1))
-    (options.out / "table.md").write_text(f"{table(rows)}\n\n{told}\n")
-    print((options.out / "table.md").read_text())
+    if unknown := [job for job in options.jobs if job.partition(":")[0] not in (*FILTERS, "houses") or ":" not in job]:
+        parser.error(f"{unknown[0]} is no job: TASK:RECIPE, such as paint:cut")
+    options.out.mkdir(parents=True, exist_ok=True)
+    machine.use_threads(options.threads)
+    groceries(options.photos)
+    same(options.out / "settings.json", {key: getattr(options, key) for key in ("minutes", "threads", "set")})
+    for job in options.jobs:
+        for seed in range(options.seeds):
+            make = paired if job.startswith("houses") else unpaired
+            kept(run_of(job, seed, options).with_suffix(".json"), make, job, seed, options)
+    found = [json.loads(path.read_text()) for path in sorted(options.out.glob("*-*.json"))]
+    jobs = {job: [one for one in found if one["job"] == job] for job in dict.fromkeys(one["job"] for one in found)}
+    text = "\n\n".join(table(each) for each in jobs.values()) + "\n"
+    (options.out / "table.md").write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":
