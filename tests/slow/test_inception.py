@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from ganforge.core.errors import DataError
 from ganforge.data.images import Images
 from ganforge.metrics import frechet
 from ganforge.metrics.features import Features, extract, find
+
+from ..unit.test_metrics_features import test_activations_are_those_of_the_published_script as activations
 
 pytestmark = pytest.mark.slow
 COUNT = 50
@@ -38,6 +41,16 @@ def clothes(tmp_path_factory):
             pixels = image[0].numpy()
             Image.fromarray(pixels[::-1] if name == "spoilt" else pixels).save(place / name / f"{i:03d}.png")
     return place
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_activations_are_those_of_the_published_script_whatever_runs_them(inception, runtime, monkeypatch):
+    known = importlib.util.find_spec
+    if runtime == "openvino" and not known("openvino"):
+        pytest.skip("openvino is not installed")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "openvino" != runtime else known(name, *more))
+    assert find("inception").facts["runtime"].split()[0] == runtime
+    activations()
 
 
 def test_the_command_prints_the_fid_of_two_folders(inception, clothes):

@@ -247,6 +247,7 @@ def test_the_settings_of_the_kernel_distance_are_those_it_was_computed_with():
     assert how(60, 60) == "KID all images at once, error of the jackknife"
     assert how(60, 90) == "KID 100 subsets of 60, error of the jackknife"
     assert how(5000, 4000) == "KID 100 subsets of 1000, error over subsets"
+    assert how(1999, 4000) == "KID 100 subsets of 1000, error of the jackknife"
 
 
 def test_the_protocol_holds_no_path_of_this_machine(tmp_path):
@@ -380,6 +381,25 @@ def test_unequal_numbers_of_images_are_told():
     assert {notes, "the reference has 40 images, fewer than the 50 asked for", "a has 30 images, fewer than the 50 asked for"} <= {
         *found.notes
     }
+
+
+def test_real_images_may_be_more_or_fewer_than_the_judged_ones(gan):
+    folder("a", 30, seed=1), folder("b", 60, seed=2)
+    for reals, real in ((20, 20), (1000, 60), (0, 25)):
+        found = ganforge.evaluate("a", "b", metrics="kid,pr", features="random", samples=25, reals=reals)
+        assert (found.settings["judged"], found.settings["real"]) == ("25 images", f"{real} images")
+        assert any("both sides move" in note for note in found.notes) is (real != 25)
+    code, out, _ = gan("evaluate", "a", "--data", "b", "--metrics", "kid", "--features", "random", "--reals", "40")
+    assert code == 0 and "real 40 images" in out and out.splitlines()[3].startswith("judged    a")
+    with pytest.raises(UsageError, match="--reals is for whole sets"):
+        ganforge.evaluate("a", "a", metrics="psnr", reals=20)
+
+
+def test_few_images_are_told_with_what_may_be_quoted_of_them():
+    folder("a", 30, seed=1), folder("b", 30, seed=2)
+    (note,) = ganforge.evaluate("a", "b", metrics="kid,pr,mind", features="random").notes
+    assert note.startswith("30 images a side are few: quote PR from 1,000, MIND from 1,000;")
+    assert ganforge.evaluate("a", "b", metrics="kid", features="random").notes == ()
 
 
 def test_colour_that_is_taken_from_a_test_part_is_told():

@@ -292,6 +292,10 @@ def test_the_classifier_learns_is_the_same_every_time_and_leaves_the_random_stat
     assert len(list(tmp_path.rglob("classifier-*.safetensors"))) == 1
     held = find("classifier", data=data)
     assert torch.equal(held(x), first(x)) and held.facts == first.facts and held(x).shape == (96, held.dim)
+    monkeypatch.setattr("ganforge.metrics.features.classifier.TESTED", 40)
+    by_class = ImageSet(*(values[y.argsort(stable=True)] for values in (x, torch.where(y == 1, 0, y))), data.names)  # half of it wrong
+    assert 0.2 < float(held._accuracy(by_class).split()[0]) < 0.8
+    monkeypatch.setattr("ganforge.metrics.features.classifier.TESTED", 2000)
     right = (held.logits(x).argmax(1) == y).float().mean()
     assert right > 0.9 and held.facts["accuracy"] == f"{right:.3f} of its training images"
     with pytest.raises(DataError, match="trained on images"):

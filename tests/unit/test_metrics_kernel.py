@@ -41,6 +41,15 @@ def test_the_error_bar_of_large_sets_is_that_of_one_subset():
     assert of_100 / of_400 == pytest.approx(2, rel=0.4)
 
 
+@pytest.mark.parametrize("n", [100, 101, 130, 199])
+def test_the_error_is_that_of_other_draws_also_where_subsets_share_most_rows(n):
+    draw, apart = torch.Generator().manual_seed(n), torch.tensor([0.0, 1.0]).view(2, 1, 1)
+    found = [kernel_distance(*torch.randn(2, n, 6, generator=draw) + apart, subsets=8, size=100) for _ in range(150)]
+    of_100 = [kernel_distance(*torch.randn(2, 100, 6, generator=draw) + apart)[0] for _ in range(150)]
+    values, errors = zip(*found)
+    assert 0.8 < statistics.mean(errors) / statistics.stdev(of_100) < 1.25 and statistics.stdev(values) < 1.25 * statistics.mean(errors)
+
+
 def test_kernel_distance_repeats_and_depends_on_the_seed():
     a, b = torch.randn(2, 300, 5)
     assert kernel_distance(a, b, size=50) == kernel_distance(a, b, size=50) != kernel_distance(a, b, size=50, seed=1)

@@ -111,7 +111,7 @@ def test_copies_are_found_and_paired(with_held_out):
 def test_a_model_that_only_copies_is_convicted():
     train = rows(500, 1)
     found = memorisation(train[:200], train, rows(200, 2))
-    assert found.rate == 1 and found.ratio == 0 and found.z < -10
+    assert found.rate == 1 and found.ratio == 0 and found.z < -10 and found.copies == 200
 
 
 @pytest.mark.parametrize("with_held_out", [True, False])
@@ -120,9 +120,15 @@ def test_duplicates_in_the_data_neither_hide_copies_nor_read_as_such(with_held_o
     held_out = torch.cat([rows(500, 2), train[:50]]) if with_held_out else None
     honest = memorisation(rows(1000, 0), train, held_out)
     assert honest.duplicates == 600 and honest.leaked == (50 if with_held_out else 0)
-    assert honest.rate < 0.03 and abs(honest.z) < 4
+    assert honest.rate < 0.03 and abs(honest.z) < 4 and honest.copies == 0
     thief = memorisation(train[:100], train, held_out)
     assert thief.rate == 1 and int(thief.neighbours.max()) < 1000
+
+
+def test_a_few_copies_of_a_model_that_is_far_off_are_counted_though_z_is_high():
+    train = rows(500, 1)
+    found = memorisation(torch.cat([rows(300, 0) + 3, train[:6]]), train, rows(200, 2))
+    assert found.copies == 6 and found.z > 3
 
 
 def test_held_out_images_that_are_all_training_images_are_refused():
