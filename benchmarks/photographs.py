@@ -58,10 +58,14 @@ def middles(folder: Path, side: int, most: int) -> Tensor:
 
 def samples(side: int) -> Tensor:
     """All whole pieces of the colour photographs that scikit-image and scikit-learn bring: (n, 3, side, side) uint8."""
+    return torch.stack([piece for path in brought() for piece in pieces(path, side)])
+
+
+def brought() -> list[Path]:
+    """Those photographs."""
     names = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
     paths = [place("skimage") / "data" / name for name in names]
-    paths += [place("sklearn") / "datasets" / "images" / name for name in ("china.jpg", "flower.jpg")]
-    return torch.stack([piece for path in paths for piece in pieces(path, side)])
+    return [*paths, *(place("sklearn") / "datasets" / "images" / name for name in ("china.jpg", "flower.jpg"))]
 
 
 def place(library: str) -> Path:

@@ -10,8 +10,8 @@ mean on the very test set counts; it is told the kernel of the blur, the level o
 are learnt and judged on one kind of fruit, and no dots are given. "faithful" is the network after --minutes, before the game,
 "generator" the one after --game more, as the run's best/ holds it.
 PSNR / SSIM / perceptual distance are means over images of 8 bits; PSNR of inpainting counts the holes alone. The perceptual distance is
-that of the Inception network of 2015, which no training looks through: --set perceptual_weight=1, and the choice of the best moment of a
-run, go by another one.
+that of the Inception network of 2015, which no training looks through: --set perceptual_weight=0.1 has EfficientNet-lite0 for eyes, and the
+best moment of a run is chosen by VGG16's.
 What is done already is not done again, so two processes can share the work, one core each: taskset -c 1, with tasks of its own and
 --threads 1. table.md, a picture a task and the runs are in --out.
 """
@@ -157,7 +157,7 @@ def learnt(task: str, seed: int, data: Path, options: argparse.Namespace) -> tup
     else:
         whole = options.minutes + options.game
         chosen: dict[str, Any] = {"minutes": whole, "adversarial": options.game / whole, **OPTIONS.get(task, {})}
-        chosen |= {"threads": options.threads, "seed": seed, "out": str(out)}
+        chosen |= {"threads": options.threads, "seed": seed, "evaluate": "auto:vgg16", "out": str(out)}
         for name, value in (word.split("=", 1) for word in options.set):
             chosen[name.replace("-", "_")] = ast.literal_eval(value) if value[0] in "0123456789TF" else value
         run = ganforge.train(str(data), "restore", task=task, **chosen)

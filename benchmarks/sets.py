@@ -18,7 +18,6 @@ import houses
 import numpy as np
 import photographs
 from PIL import Image, ImageDraw
-from translate import photographs as whole_photographs
 
 from ganforge.core.errors import DataError
 from ganforge.data import fetch
@@ -57,7 +56,7 @@ def messy(folder: Path, count: int = 400) -> dict[str, Any]:
     where = folder / "messy"
     if not where.is_dir():
         partial = folder / "messy-partial"
-        write_mess(partial, whole_photographs(""), count)
+        write_mess(partial, [_whole(path) for path in photographs.brought()], count)
         partial.rename(where)
     return {"path": str(where)}
 
@@ -114,6 +113,14 @@ def _save(piece: Image.Image, path: Path, kind: int) -> None:
         piece.transpose(Image.Transpose.ROTATE_90).save(path.with_suffix(".jpg"), quality=85, exif=mark)
     else:
         piece.save(path.with_suffix(".jpg"), quality=85)
+
+
+def _whole(path: Path, longest: int = 768) -> np.ndarray:
+    """A photograph (h, w, 3) uint8, its longer side at most so many pixels."""
+    with Image.open(path) as picture:
+        photo = picture.convert("RGB")
+        photo.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+        return np.asarray(photo)
 
 
 def _written(path: Path, make: Callable[[], np.ndarray]) -> str:

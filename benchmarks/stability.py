@@ -8,6 +8,8 @@ Nothing is set but the number of images. For every run: whether numbers stopped 
 `gan train` does), what the guard said, whether variety was kept (spread: mean distance between two fakes of a class, over that between two
 real images), the distance at the end and over the best on the way, ten looks (benchmarks/cells.py), the speed, and a picture. A recipe
 that refuses a set, say for want of classes, says why. Left out unless named: r3gan-* of the paper's sizes, which no processor trains.
+A run that the machine could not do (no memory, no weights) is told and left for the next start, which also goes on with one that was
+cut off. Exits with 1 where some are left. The table lies beside its runs, in --out/IMAGES/table.md.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cells import CPU, Seeing, kept, seeing, trained
+from cells import CPU, Seeing, filled, kept, seeing, trained
 from sets import SETS, found
 
 from ganforge.core import machine
-from ganforge.core.errors import DataError, DivergedError, UsageError
-from ganforge.core.recipe import override
+from ganforge.core.errors import CheckpointError, DataError, DivergedError, UsageError
+from ganforge.core.recipe import describe, override, rebuild
 from ganforge.data.images import Images
 from ganforge.recipes import NAMES, find
 from ganforge.runs.start import plan
@@ -45,7 +47,7 @@ def generative() -> list[str]:
 
 def one(images: Images, name: str, recipe: str, seed: int, options: argparse.Namespace, eyes: Seeing) -> Row:
     """Train one recipe on one set with one seed; how it went, whatever that was. Raises what the machine is to blame for (no disk, no
-    memory, no weights), which is no result: the next start tries again."""
+    memory, no weights, a damaged checkpoint), which is no result: the next start tries again, from the last checkpoint."""
     print(f"{name}, {recipe}, seed {seed}", flush=True)
     row: Row = {"set": name, "recipe": recipe, "seed": seed}
     try:
@@ -53,17 +55,23 @@ def one(images: Images, name: str, recipe: str, seed: int, options: argparse.Nam
         data = start.dataset()
     except (UsageError, DataError) as error:
         return row | {"refused": str(error)}
-    chosen = None
+    cell, chosen = f"{name}-{recipe}-seed{seed}", None
+
+    def decided() -> dict[str, Any]:
+        made, told = plan(start, data, data.spec, CPU)
+        return {"recipe": describe(made), "notes": told["notes"]}
+
     try:
-        chosen, told = plan(start, data, data.spec, CPU)
-        return row | {"plan": told["notes"]} | trained(chosen, data, eyes, options.cells / "pictures" / f"{name}-{recipe}-{seed}.png")
+        told = kept(options.cells / cell / "plan.json", decided)
+        chosen = rebuild(type(start), told["recipe"])
+        return row | {"plan": told["notes"]} | trained(chosen, data, eyes, options.cells / "pictures" / f"{cell}.png", options.cells / cell)
     except UsageError as error:
         return row | {"refused": str(error)}
     except DivergedError as error:
         return row | {"failed": f"diverged: {error}", "restarts": error.restart.number}
     except Exception as error:  # whatever ends a training on defaults is what is looked for here
         without_weights = chosen is None and isinstance(error, DataError)
-        if without_weights or isinstance(error, OSError | MemoryError):
+        if without_weights or isinstance(error, OSError | MemoryError | CheckpointError):
             raise
         return row | {"failed": f"{type(error).__name__}: {error}"}
 
@@ -139,18 +147,23 @@ def _first(text: str) -> str:
     return text.splitlines()[0][:160].replace("|", "/")
 
 
-def fill(options: argparse.Namespace, tell: Callable[[], None]) -> None:
-    """Do what is not done yet, one seed of everything before the next."""
+def fill(options: argparse.Namespace, tell: Callable[[], Any]) -> int:
+    """Do what is not done yet, one seed of everything before the next; how much is left undone, which was told."""
     judges: dict[str, Seeing] = {}
-    there = found(options.sets, options.out / "sets")
+    there, left = found(options.sets, options.out / "sets"), 0
+
+    def judged(images: Images, name: str, *which: Any) -> Row:
+        judges[name] = judges.get(name) or seeing(images.load(), options.out / f"{name}-features.json")
+        return one(images, name, *which, options, judges[name])
+
     for seed in range(options.seeds):
         for name, images in there.items():
             for recipe in options.recipes:
                 path = options.cells / f"{name}-{recipe}-seed{seed}.json"
                 if not path.is_file():
-                    judges[name] = judges.get(name) or seeing(images.load(), options.out / f"{name}-features.json")
-                    kept(path, one, images, name, recipe, seed, options, judges[name])
+                    left += not filled(path, judged, images, name, recipe, seed)
                     tell()
+    return left
 
 
 def main() -> None:
@@ -169,14 +182,17 @@ def main() -> None:
         rows = [json.loads(path.read_text()) for path in sorted(options.cells.glob("*-seed*.json"))]
         told = f"{options.images:,} images a run\n\n{table(rows)}\n" if rows else "nothing is done yet"
         told += f"\n{held(rows)}\n" if any(row["recipe"] == "auto" for row in rows) else ""
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "table.md").write_text(told)
+        options.cells.mkdir(parents=True, exist_ok=True)
+        (options.cells / "table.md").write_text(told)
         return told
 
+    left = 0
     if not options.only_table:
         machine.use_threads(options.threads)
-        fill(options, tell)
+        left = fill(options, tell)
     print(tell())
+    if left:
+        raise SystemExit(f"{left} runs could not be done, see above; the next start tries them again.")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ Rows = dict[str, dict[str, float]]
 """Way -> means over the test images."""
 JOBS = ("paint:cut", "paint:cyclegan", "pencil:cut", "pencil:cyclegan", "night:cut", "houses:pix2pix")
 SMALL: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("cut", "fastcut", "cyclegan"), {"width": 24, "d_width": 32, "blocks": 4, "residual": True}),
+    **dict.fromkeys(("cut", "fastcut", "cyclegan"), {"width": 16, "d_width": 16, "blocks": 3, "residual": True, "lr": 5e-4}),
     "pix2pix": {"depth": 3, "d_width": 32},
 }
 """What a processor can train in minutes: the published networks are several times wider and deeper."""

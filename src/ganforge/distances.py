@@ -5,7 +5,7 @@ Images are in [-1, 1]. Callers weigh the terms and take the mean. What is sensit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +13,8 @@ from torch.nn.functional import avg_pool2d, conv2d
 
 from .losses import per_example
 
+Terms = Mapping[str, tuple[Callable[[Tensor, Tensor], Tensor], float]]
+"""Name -> a distance of made to wanted images, (n, c, h, w), same -> (n,), and its weight."""
 RANGE = 2.0
 """From -1 to 1; the L of the papers on structural similarity."""
 C1, C2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
@@ -73,6 +75,37 @@ def feature_matching(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     return torch.stack([l1(x, y) for x, y in zip(a, b, strict=True)]).mean(0)
 
 
+def gram(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+    """How far two images differ in style: a network's maps of them [(n, c, h, w), ...], same but for h and w -> (n,).
+
+    Which features come together, wherever they do: the sum over layers of the squared differences of Gram matrices (c, c), each divided
+    by c h w (Gatys et al., 2015, arXiv:1508.06576, eq. 3-5; scaled as Johnson et al., 2016, arXiv:1603.08155, eq. 3-4). In fp32.
+    """
+    return torch.stack([(_gram(x) - _gram(y)).square().sum((1, 2)) for x, y in zip(a, b, strict=True)]).sum(0)
+
+
+def tv(x: Tensor) -> Tensor:
+    """Total variation: (n, c, h, w) -> (n,), absolute differences of neighbours, down and across, summed and divided by c h w.
+
+    The anisotropic one, linear in the contrast; 0 for a plain image (Johnson et al., 2016, arXiv:1603.08155, sec. 3.2).
+    """
+    down, across = (x.diff(dim=dim).abs().flatten(1).sum(1) for dim in (2, 3))
+    return (down + across) / x[0].numel()
+
+
+def used(terms: Terms) -> Terms:
+    """Those that weigh something."""
+    return {name: term for name, term in terms.items() if term[1]}
+
+
+def weighed(terms: Terms, made: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum of distances, a scalar in fp32, and each one's unweighted mean by the name that it is logged under."""
+    made, wanted = made.float(), wanted.float()
+    off = {f"distance/{name}": distance(made, wanted).mean() for name, (distance, _) in terms.items()}
+    total = sum((weight * term for (_, weight), term in zip(terms.values(), off.values(), strict=True)), made.new_zeros(()))
+    return total, off
+
+
 def windows(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """The light term and the contrast-and-structure term of every whole window, of images in [0, 2] where black is 0, as the papers
     have it and the light term needs it: (n, c, h, w) -> (n, c, h - 10, w - 10) each (Wang, Bovik, Sheikh & Simoncelli, 2004, eq. 13)."""
@@ -81,6 +114,13 @@ def windows(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     together = _blur(a * b) - mean_a * mean_b
     light = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
     return light, (2 * together + C2) / (var_a + var_b + C2)
+
+
+def _gram(x: Tensor) -> Tensor:
+    """(n, c, h, w) -> (n, c, c) in fp32."""
+    with torch.autocast(x.device.type, enabled=False):
+        x = x.float().flatten(2)
+        return x @ x.transpose(1, 2) / x[0].numel()
 
 
 def _blur(x: Tensor) -> Tensor:

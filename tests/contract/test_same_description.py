@@ -54,6 +54,9 @@ OTHER = {  # a legal value that is nobody's default, where the kind of the field
     "network": restorers.rrdb,
     "damage": "web",
     "direction": "BtoA",
+    "sigma": "5-50",
+    "quality": "10-60",
+    "hole": "black",
     "load_size": 96,
 }
 NEEDS = {"label_smoothing": {"loss": losses.hinge}, "sigma": {"task": tasks.denoise}, "quality": {"task": tasks.dejpeg}}

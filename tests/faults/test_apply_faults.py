@@ -13,7 +13,7 @@ from ganforge.tasks.apply import files
 from ganforge.tasks.apply.work import Work, planned, work
 
 from ..unit.apply_toys import Short, noise, same
-from .make import bomb, encoded, fill
+from .make import encoded, fill, png
 
 
 def outcomes(where, out, applier=None, **options):
@@ -27,7 +27,7 @@ def test_a_truncated_file_among_good_ones_is_told_and_the_rest_is_done(tmp_path)
     (photos / "cut.jpg").write_bytes(body[: len(body) // 2])
     (photos / "empty.png").write_bytes(b"")
     (photos / "page.png").write_bytes(b"<html>")
-    (photos / "bomb.png").write_bytes(bomb())
+    (photos / "bomb.png").write_bytes(png(4100, 4100, 8, 2, bytes(4100 * (1 + 3 * 4100))))
     whole = encoded(noise(9, 64, 64))
     (photos / "flipped.png").write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
     found = outcomes(photos, tmp_path / "out")

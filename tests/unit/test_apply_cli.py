@@ -13,8 +13,11 @@ from safetensors.torch import save, save_file
 
 import ganforge
 from ganforge import cli
+from ganforge.data import opening
+from ganforge.data.opening import Unusable
 from ganforge.methods import tasks
 from ganforge.networks.image.compact import Compact
+from ganforge.tasks.apply.pictures import read
 
 from ..faults.make import encoded, state
 from .apply_toys import noise, rough, saved
@@ -145,6 +148,41 @@ def test_results_that_would_be_one_file_are_refused(gan, denoise, tmp_path):
     assert code == 2 and "x/a.png and y/a.png would both become out/a.png" in err and not (tmp_path / "out").exists()
 
 
+def test_what_ends_in_a_slash_is_a_folder_whatever_its_name(gan, denoise, tmp_path):
+    picture(tmp_path / "a.png")
+    code, out, _ = gan("apply", denoise, "a.png", "-o", "restored.v2/")
+    assert code == 0 and (tmp_path / "restored.v2" / "a.png").is_file() and "restored.v2/a.png" in out
+
+
+def test_files_that_differ_in_their_ending_alone_are_kept_apart(gan, denoise, tmp_path):
+    for name in ("a.bmp", "a.gif", "a.png", "a.jpg", "b.bmp"):
+        picture(tmp_path / "in" / name)
+    code, out, _ = gan("apply", denoise, "in", "-o", "out", "--suffix=-new")
+    assert code == 0 and "5 done" in out
+    made = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert made == ["a-new.jpg", "a-new.png", "a.bmp-new.png", "a.gif-new.png", "b-new.png"]
+    picture(tmp_path / "in" / "a.bmp.png")
+    code, _, err = gan("apply", denoise, "in", "-o", "more")
+    assert code == 2 and "would both become more/a.bmp.png" in err and not (tmp_path / "more").exists()
+
+
+def test_photographs_that_cannot_be_opened_fail_with_the_reason_and_rarer_endings_of_jpeg_are_usual(gan, denoise, tmp_path):
+    for name in ("a.jfif", "b.JPE"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(encoded(noise(0, 20, 31), "JPEG"))
+    for name, start in {
+        "c.heic": b"\0\0\0\x18ftypheic",
+        "d.avif": b"\0\0\0\x1cftypavif",
+        "e.jp2": b"\0\0\0\x0cjP  \r\n",
+        "f.jxl": b"\xff\x0a",
+        "g.j2k": b"\xff\x4f\xff\x51",
+    }.items():
+        (tmp_path / "in" / name).write_bytes(start + bytes(40))
+    code, out, _ = gan("apply", denoise, "in", "-o", "out")
+    assert code == 3 and "2 done, 5 failed, 0 skipped\n" in out and out.count("convert to JPEG or PNG") == 5
+    assert {p.name: Image.open(p).format for p in (tmp_path / "out").iterdir()} == {"a.jfif": "JPEG", "b.JPE": "JPEG"}
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -159,6 +197,10 @@ def test_results_that_would_be_one_file_are_refused(gan, denoise, tmp_path):
         (("a.png", "-o", "b.png", "--hints", "h.png"), 3, "there is no --hints h.png"),
         (("a.png", "-o", "b.png", "--hints", "c.png"), 2, "takes no dots of known colour"),
         (("a.png", "-o", "b.png", "--network", "faithfull"), 2, "Did you mean 'faithful'"),
+        (("a.png", "-o", "b.png", "--suffix=-new"), 2, "belongs to results in a folder"),
+        (("a.png", "-o", "-", "--suffix=-new"), 2, "belongs to results in a folder"),
+        (("a.png", "-o", "b.png", "--grow", "3"), 2, "say where they are with --mask"),
+        (("a.png", "-o", "restored.v2"), 2, "or restored.v2/ for a folder"),
         (("a.png", "-o", "b.png", "--strenght", "1"), 2, "unknown option --strenght. Did you mean --strength?"),
         (("a.png", "a.png", "c.png", "-o", "-"), 2, "standard output takes one picture; there are 2"),
     ],
@@ -174,8 +216,10 @@ def test_mistakes_are_told_in_one_sentence(gan, denoise, tmp_path, words, code, 
 def test_json_has_one_object_a_file(gan, double, tmp_path):
     picture(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "b.png").write_bytes(b"no picture")
+    (tmp_path / "in" / "notes.txt").write_text("no picture either")
     code, out, _ = gan("apply", double, "in", "-o", "out", "--json")
-    told = [json.loads(line) for line in out.splitlines()]
+    *told, last = [json.loads(line) for line in out.splitlines()]
+    assert last == {"status": "all", "done": 1, "failed": 1, "skipped": 0, "left_alone": 1}
     assert code == 3 and [t["status"] for t in told] == ["ok", "failed"]
     assert told[0]["size"] == [31, 20] and told[0]["output_size"] == [62, 40] and told[0]["tiles"] == 1 and told[0]["seconds"] > 0
     assert told[0]["input"] == "in/a.png" and told[0]["output"] == "out/a.png" and "not an image" in told[1]["error"]
@@ -232,6 +276,52 @@ def test_holes_are_filled_whichever_way_the_mask_is_drawn(gan, fill, tmp_path, w
     one, other = (np.asarray(Image.open(f"out{number}/a.png")) for number in (0, 1))
     old = np.asarray(Image.open("in/a.png"))
     assert np.array_equal(one, other) and np.array_equal(one[mask == 0], old[mask == 0]) and (one[mask > 0] != old[mask > 0]).mean() > 0.5
+
+
+def test_holes_grow_as_told_and_nothing_beyond_changes(gan, fill, tmp_path):
+    picture(tmp_path / "a.png", height=90, width=80)
+    mask, wide = np.zeros((90, 80), np.uint8), np.zeros((90, 80), bool)
+    mask[20:40, 30:50], wide[16:44, 26:54] = 255, True
+    (tmp_path / "m.png").write_bytes(encoded(mask))
+    old, made = np.asarray(Image.open("a.png")), {}
+    for grow in ("0", "4"):
+        assert gan("apply", fill, "a.png", "-o", f"{grow}.png", "--mask", "m.png", "--grow", grow)[0] == 0
+        made[grow] = np.asarray(Image.open(f"{grow}.png"))
+    assert np.array_equal(made["0"][mask == 0], old[mask == 0]) and np.array_equal(made["4"][~wide], old[~wide])
+    ring = wide & (mask == 0)
+    assert (made["4"][ring] != old[ring]).mean() > 0.5 and (made["4"][mask > 0] != old[mask > 0]).mean() > 0.5
+    assert gan("apply", fill, "a.png", "-o", "x.png", "--mask", "m.png", "--grow", "101")[0] == 2
+
+
+def test_masks_of_over_16_megapixels_take_few_bytes_and_are_no_bombs(tmp_path):
+    side = (4000, 4100)
+    mask = np.zeros((*side, 3), np.uint8)
+    mask[100:200, 300:500] = 255
+    (tmp_path / "m.png").write_bytes(encoded(mask))
+    assert (tmp_path / "m.png").stat().st_size < mask.size / 3 / 200
+    with pytest.raises(Unusable, match="bomb"):
+        read(tmp_path / "m.png")
+    assert read(tmp_path / "m.png", sparse=True).size == side[::-1]
+    (tmp_path / "page.png").write_bytes(encoded(Image.fromarray(mask[..., 0]).convert("1")))
+    assert read(tmp_path / "page.png").size == side[::-1], "a page of one bit a pixel"
+
+
+@pytest.mark.parametrize("option", ["--mask", "--hints"])
+def test_layers_are_read_as_such(gan, models, fill, tmp_path, monkeypatch, option):
+    """Of which most is nothing: so few bytes would be refused in a photograph."""
+    monkeypatch.setattr(opening, "LARGE", 100)
+    monkeypatch.setattr(opening, "DENSEST", 20)
+    model = fill if option == "--mask" else saved(models / "layers", tasks.colourise)
+    picture(tmp_path / "a.png", height=300, width=300)
+    layer = np.zeros((300, 300, 3 if option == "--mask" else 4), np.uint8)
+    layer[20:30, 20:30] = 255
+    (tmp_path / "m.png").write_bytes(encoded(layer))
+    assert (tmp_path / "m.png").stat().st_size < 300 * 300 / 20
+    for verb, words in (("apply", ("-o", "b.png")), ("preview", ("-o", "s.png"))):
+        code, out, err = gan(verb, model, "a.png", *words, option, "m.png")
+        assert code == 0, out + err
+    code, out, _ = gan("apply", model, "m.png", "-o", "c.png", option, "m.png")
+    assert code == 3 and "bomb" in out
 
 
 def test_a_missing_mask_fails_its_picture_alone(gan, fill, tmp_path):
@@ -337,11 +427,17 @@ def test_preview_writes_a_sheet_that_says_where_it_comes_from(gan, denoise, fill
     assert code == 0 and out == "s.png\n"
     with Image.open("s.png") as image:
         assert image.width > 4 * 256 and "ganforge" in image.text
+        assert json.loads(image.text["ganforge"])["network"] == "generator"
+    assert gan("preview", denoise, "a.png", "-o", "n.png", "--network", "faithful")[0] == 0
+    with Image.open("n.png") as image:
+        assert image.width < 3 * 256 + 40 and json.loads(image.text["ganforge"])["network"] == "faithful"
     mask = np.zeros((300, 280), np.uint8)
     mask[200:240, 30:50] = 255
     (tmp_path / "m.png").write_bytes(encoded(mask))
     assert gan("preview", fill, "a.png", "-o", "f.png", "--mask", "m.png")[0] == 0
     for words, code, says in (
+        (("a.png", "-o", "x.png", "--network", "faithfull"), 2, "Did you mean 'faithful'"),
+        (("a.png", "-o", "x.png", "--hints", "a.png"), 2, "takes no dots of known colour"),
         (("a.png", "-o", "a.png"), 2, "a PNG file of its own"),
         (("a.png", "-o", "s.jpg"), 2, "ends in .png"),
         (("b.png",), 3, "no image file b.png"),
@@ -355,7 +451,12 @@ def test_blend_writes_a_model_that_can_be_applied(gan, models, denoise, tmp_path
     picture(tmp_path / "a.png")
     code, out, _ = gan("blend", denoise, models / "sharper", "0.3", "-o", "mixed")
     assert code == 0 and out == "mixed\n" and gan("apply", "mixed", "a.png", "-o", "b.png")[0] == 0
-    assert gan("blend", denoise, models / "sharper", "0.3")[0] == 2
+    for name in ("runs/denoise-sharper-0.3", "runs/denoise-sharper-0.3-2"):
+        code, out, _ = gan("blend", denoise, models / "sharper", "0.3")
+        assert code == 0 and out == f"{name}\n" and (tmp_path / name / "model.safetensors").is_file()
+    saved(models / "plain", adversarial=0)
+    code, out, _ = gan("blend", models / "plain", denoise, "0.3", "-o", "shared")
+    assert code == 0 and "blended: generator; left out, as only one of the two has it: faithful" in out
     code, _, err = gan("blend", denoise, models / "sharper", "3", "-o", "more")
     assert code == 2 and "from 0, all of the first model, to 1" in err
 

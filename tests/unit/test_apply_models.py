@@ -1,21 +1,26 @@
 """`model.apply`: the same kind out as in, and weights between faithful and lively; blending and previewing models."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 import ganforge
 from ganforge.core.errors import DataError, UsageError
 from ganforge.data.spec import DataSpec
 from ganforge.methods import tasks
 from ganforge.networks.image import compose, restorers
+from ganforge.networks.image.compact import Compact
 from ganforge.networks.image.resnet_aa import ResNet
 from ganforge.runs.model import Model
 from ganforge.tasks import preview
-from ganforge.tasks.apply.of_model import applier, chosen, has_strength, mixed
+from ganforge.tasks.apply import applier as appliers
+from ganforge.tasks.apply.of_model import applier, chosen, has_strength, mixed, opened
 from ganforge.tasks.apply.pictures import Picture
 from ganforge.tasks.blend import blend
 
@@ -154,7 +159,7 @@ def test_a_strength_between_weights_that_are_the_same_is_told_to_change_nothing(
     caplog.clear()
     model.apply(array), denoise.apply(array, strength=0.3)
     assert not caplog.text
-    assert preview.sheet(model, Picture(array), side=64).width < 3 * (120 + preview.GAP), "one result, not three that are the same"
+    assert preview.sheet(model, Picture(array), side=64).image.width < 3 * (120 + preview.GAP), "one result, not three that are the same"
 
 
 def test_strength_goes_from_faithful_to_lively(denoise):
@@ -215,7 +220,8 @@ def test_models_that_draw_from_seeds_are_refused(place):
 
 def test_a_blend_is_a_model_with_weights_between_and_its_lineage(place):
     a, b = place / "denoise", saved(place / "other", seed=5)
-    folder = blend(a, b, 0.3, place / "deep" / "mixed")
+    folder, names, left = blend(a, b, 0.3, place / "deep" / "mixed")
+    assert folder == place / "deep" / "mixed" and {*names} == {"generator", "faithful"} and not left
     found, (one, other) = ganforge.load(folder), (ganforge.load(x) for x in (a, b))
     for name in ("generator", "faithful"):
         weights = [model.networks[name].state_dict() for model in (one, other)]
@@ -232,7 +238,7 @@ def test_a_blend_is_a_model_with_weights_between_and_its_lineage(place):
 @pytest.mark.parametrize(("share", "like"), [(0.0, "denoise"), (1.0, "another")])
 def test_the_ends_of_a_blend_are_the_models(place, share, like):
     saved(place / "another", seed=9)
-    found = ganforge.load(blend(place / "denoise", place / "another", share, place / f"end{share}"))
+    found = ganforge.load(blend(place / "denoise", place / "another", share, place / f"end{share}").place)
     assert np.array_equal(found.apply(noise(0, 9, 9)), ganforge.load(place / like).apply(noise(0, 9, 9)))
 
 
@@ -246,6 +252,48 @@ def test_what_cannot_be_blended_is_refused_before_anything_is_written(place, dou
     with pytest.raises(UsageError, match="not an empty folder"):
         blend(place / "denoise", place / "denoise", 0.5, place / "double")
     assert not (place / "never").exists()
+
+
+def test_of_a_run_without_a_game_and_one_with_it_what_both_have_is_blended(place):
+    """As the two of network interpolation: one learnt from distances alone, one against a critic as well."""
+    plain = saved(place / "plain", seed=4, adversarial=0)
+    assert [*ganforge.load(plain).networks] == ["generator"]
+    for number, (a, b) in enumerate(((plain, place / "denoise"), (place / "denoise", plain))):
+        folder, names, left = blend(a, b, 0.25, place / f"shared{number}")
+        assert names == ("generator",) and left == ("faithful",)
+        weights = [ganforge.load(model).networks["generator"].state_dict() for model in (a, b, folder)]
+        assert all(torch.allclose(value, 0.75 * weights[0][key] + 0.25 * weights[1][key], atol=1e-6) for key, value in weights[2].items())
+        assert [*ganforge.load(folder).networks] == ["generator"] and ganforge.load(folder).apply(noise(0, 9, 9)).shape == (9, 9, 3)
+
+
+def test_without_a_name_a_blend_is_the_next_free_one_among_the_runs(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("psnr").symlink_to(place / "denoise")
+    saved(tmp_path / "gan" / "best", seed=3)
+    for name in ("denoise-gan-0.3", "denoise-gan-0.3-2"):
+        assert blend("psnr", "gan/best", 0.3).place == Path("runs") / name and (Path("runs") / name / "model.safetensors").is_file()
+    assert sorted(p.name for p in Path("runs").iterdir()) == ["denoise-gan-0.3", "denoise-gan-0.3-2"], "nothing was written over"
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".pth"])
+def test_published_weights_become_a_file_of_weights_between(place, tmp_path, monkeypatch, ending):
+    monkeypatch.chdir(tmp_path)
+    networks = [rough(Compact(3, 3, 4, 1, 2, base=True), seed) for seed in (1, 2)]
+    for name, network in zip("ab", networks, strict=True):
+        (save_file if ending == ".safetensors" else torch.save)(network.state_dict(), f"{name}{ending}")
+    made = blend(f"a{ending}", f"b{ending}", 0.5)
+    assert made.place == Path("runs/a-b-0.5.safetensors") and not made.left
+    found, ends = opened(made.place).networks["generator"].net.state_dict(), [network.state_dict() for network in networks]
+    assert all(torch.allclose(value, (ends[0][key] + ends[1][key]) / 2, atol=1e-6) for key, value in found.items())
+    with safe_open(made.place, "pt") as file:
+        parents = json.loads(file.metadata()["blend"])
+    assert [p["model"] for p in parents] == [f"a{ending}", f"b{ending}"] and parents[0]["sha256"] == opened(f"a{ending}").facts["sha256"]
+    assert blend(f"a{ending}", f"b{ending}", 0.5).place == Path("runs/a-b-0.5-2.safetensors")
+    for out, why in (("mixed", "ends in .safetensors"), (str(made.place), "exists already")):
+        with pytest.raises(UsageError, match=why):
+            blend(f"a{ending}", f"b{ending}", 0.5, out)
+    with pytest.raises(UsageError, match="blend two of one kind"):
+        blend(place / "denoise", f"a{ending}", 0.5)
 
 
 def test_counts_are_taken_from_the_second_network():
@@ -269,7 +317,8 @@ def test_the_most_detailed_part_is_found():
 def test_a_sheet_shows_the_input_and_each_strength(double, denoise):
     for model, scale in ((double, 2), (denoise, 1)):
         picture = Picture(noise(0, 300, 280))
-        sheet = preview.sheet(model, picture, side=64)
+        sheet, notes = preview.sheet(model, picture, side=64)
+        assert not notes
         step = max(64 * scale, 120) + preview.GAP
         assert sheet.mode == "RGB" and sheet.size == (preview.GAP + 4 * step, preview.HEAD + 64 * scale + preview.GAP)
         panels = [
@@ -282,5 +331,46 @@ def test_a_sheet_shows_the_input_and_each_strength(double, denoise):
 
 
 def test_a_sheet_of_one_strength_and_of_small_and_deep_pictures():
-    sheet = preview.sheet(translation(), Picture(noise(0, 20, 30, 1, np.uint16)), side=64)
+    sheet = preview.sheet(translation(), Picture(noise(0, 20, 30, 1, np.uint16)), side=64).image
     assert sheet.size == (preview.GAP + 2 * (120 + preview.GAP), preview.HEAD + 20 + preview.GAP)
+
+
+def panel(sheet, number, side, scale=1):
+    """(h, w, 3) of the picture of that number on a sheet."""
+    left = preview.GAP + number * (max(side * scale, 120) + preview.GAP)
+    return np.asarray(sheet)[preview.HEAD : preview.HEAD + side * scale, left : left + side * scale]
+
+
+def test_sixteen_bits_of_grey_are_shown_in_their_tones(denoise):
+    down, across = np.mgrid[:64, :64]
+    grey = (20_000 + 200 * down + 100 * across).astype(np.uint16)[..., None]
+    sheet = preview.sheet(denoise, Picture(grey), side=64).image
+    made = denoise.apply(grey[..., 0])
+    assert np.array_equal(panel(sheet, 0, 64)[..., 0], np.rint(grey[..., 0] / 257)), "the input"
+    assert np.array_equal(panel(sheet, 3, 64), np.rint(made / 257)[..., None].repeat(3, 2)) and panel(sheet, 3, 64).std() > 5, "no white"
+
+
+def test_a_network_that_looks_at_whole_pictures_is_shown_what_it_makes_of_the_whole(monkeypatch):
+    model, picture = translation(backward=rough(ResNet(3, 3, width=4, blocks=1), 7)), np.full((200, 240, 3), 90, np.uint8)
+    picture[40:104, 80:144] = noise(0, 64, 64)
+    top, left = preview.detailed(picture, 64)
+    for export in ("generator", "backward"):
+        assert not applier(model, export=export).exact
+        sheet, notes = preview.sheet(model, Picture(picture), side=64, export=export)
+        whole = model.apply(picture, network=export)[top : top + 64, left : left + 64]
+        assert np.array_equal(panel(sheet, 1, 64), whole) and not notes
+    monkeypatch.setattr(appliers, "WHOLE", 100 * 100)
+    sheet, notes = preview.sheet(model, Picture(picture), side=64)
+    assert notes == (preview.CUT,) and sheet.size == (preview.GAP + 2 * (120 + preview.GAP), preview.HEAD + 64 + preview.GAP)
+
+
+def test_hints_are_seen_in_a_preview(place):
+    model, grey = ganforge.load(saved(place / "hinted", tasks.colourise)), noise(0, 90, 100, 1)
+    dots = noise(3, 90, 100, 4)
+    dots[..., 3] = 255 * (np.arange(100) % 7 == 0)
+    hints, (top, left) = Picture(dots[..., :3], dots[..., 3]), preview.detailed(grey, 64)
+    plain, hinted = (panel(preview.sheet(model, Picture(grey), side=64, hints=given).image, 3, 64) for given in (None, hints))
+    wanted = model.apply(grey[..., 0], hints=dots)[top : top + 64, left : left + 64]
+    assert np.abs(hinted.astype(int) - wanted).max() <= 1 and not np.array_equal(plain, hinted)
+    with pytest.raises(DataError, match="hints have 100x80 pixels"):
+        preview.sheet(model, Picture(grey), side=64, hints=Picture(dots[:80, :, :3], dots[:80, :, 3]))

@@ -10,12 +10,13 @@ from PIL import ExifTags, Image, ImageCms
 from ganforge.core.errors import StorageError
 from ganforge.data.opening import Unusable
 from ganforge.tasks.apply import deep, provenance
+from ganforge.tasks.apply import save as saving
 from ganforge.tasks.apply.alpha import bled, enlarged
 from ganforge.tasks.apply.pictures import Picture, decoded, of_image, to_image
 from ganforge.tasks.apply.process import process
 from ganforge.tasks.apply.save import encoded
 
-from ..faults.make import bomb, deep_png
+from ..faults.make import deep_png, png
 from ..faults.make import encoded as file_of
 from .apply_toys import noise, same
 
@@ -159,7 +160,21 @@ def test_small_numbers_in_wide_samples_are_sixteen_bits():
 
 def test_a_decompression_bomb_is_refused():
     with pytest.raises(Unusable, match="bomb"):
-        decoded(bomb())
+        decoded(png(4100, 4100, 8, 2, bytes(4100 * (1 + 3 * 4100))))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_large_png_is_written_row_by_row_with_all_that_goes_with_it(monkeypatch, channels):
+    samples = noise(2, 300, 41, channels)
+    picture = Picture(samples, icc=SRGB) if channels in (1, 3) else Picture(samples[..., :-1], samples[..., -1], SRGB)
+    small, _ = encoded(picture, "PNG", FACTS)
+    monkeypatch.setattr(saving, "MAPPED", 1000)
+    monkeypatch.setattr(saving, "to_image", lambda picture: pytest.fail("copied"))
+    large, notes = encoded(picture, "PNG", FACTS)
+    assert not notes
+    with Image.open(io.BytesIO(small)) as one, Image.open(io.BytesIO(large)) as other:
+        assert other.mode == one.mode and np.array_equal(np.asarray(other), np.asarray(one)) and other.info["icc_profile"] == SRGB
+        assert np.array_equal(np.asarray(other).reshape(samples.shape), samples) and other.text == one.text
 
 
 def test_a_jpeg_keeps_its_chroma_sampling():

@@ -8,7 +8,7 @@ import torch
 
 from ganforge.core.errors import DataError, UsageError
 from ganforge.data.degrade import masks
-from ganforge.tasks.apply.holes import around, holes, mask_of
+from ganforge.tasks.apply.holes import around, holes, mask_of, parts, widened
 from ganforge.tasks.apply.of_model import with_holes
 from ganforge.tasks.apply.pictures import Picture
 from ganforge.tasks.apply.process import process
@@ -78,6 +78,56 @@ def test_only_the_surroundings_of_holes_are_worked_on():
     rows, columns = around(found, 80)
     assert rows.start % 32 == columns.start % 32 == 0 and rows.start <= 220 and columns.start <= 320
     assert tuple(applier.network.given.shape[2:]) == (min(500, rows.stop) - rows.start, min(700, columns.stop) - columns.start)
+
+
+def test_of_a_large_picture_with_small_holes_nothing_of_its_size_is_worked_on():
+    picture, found, sizes = Picture(noise(0, 1300, 1500)), box(1300, 1500, 3, 5) | box(1300, 1500, 1290, 1480), []
+    applier = filler(reach=5)
+
+    def fill(x, mask):
+        sizes.append(tuple(x.shape[2:]))
+        return masks.fill(x, mask)
+
+    applier.fill = fill
+    forward = applier.network.forward
+    applier.network.forward = lambda x: (sizes.append(tuple(x.shape[2:])), forward(x))[1]
+    made = process(applier, picture, found)
+    assert made.tiles == 2 and len(sizes) >= 4 and max(high * wide for high, wide in sizes) < 200 * 200, sizes
+    assert np.array_equal(made.picture.colour[~found], picture.colour[~found]) and (made.picture.colour[found] == 255).all()
+
+
+def test_the_parts_of_holes_add_up_to_all_of_them_and_none_comes_twice():
+    rng = np.random.default_rng(0)
+    found = np.zeros((1301, 1100), bool)
+    for top, left, high, wide in zip(*rng.integers(0, (1301, 1100, 90, 200), (60, 4)).T, strict=True):
+        found[top : top + high, left : left + wide] = True
+    found[7::97, 5::89] = True
+    times = np.zeros(found.shape, int)
+    for reach in (0, 40, 200):
+        times[:] = 0
+        count = 0
+        for (rows, columns), meant in parts(found, reach):
+            assert rows.start % 32 == columns.start % 32 == 0 and not (meant & ~found[rows, columns]).any()
+            at = [np.flatnonzero(meant.any(axis)) for axis in (1, 0)]
+            assert all(a[0] >= min(64, s.start) and a[-1] + 64 < s.stop - s.start for a, s in zip(at, (rows, columns), strict=True))
+            times[rows, columns] += meant
+            count += 1
+        assert np.array_equal(times, found) and count > 1
+    assert len([*parts(box(300, 310, 290, 300, 20), 5)]) == 1, "at the border"
+
+
+def test_a_widened_hole_fades_into_the_picture_in_the_outer_half_of_its_ring():
+    picture, found = Picture(np.zeros((120, 130, 3), np.uint8)), box(120, 130, 50, 60)
+    made = {grow: process(filler(), picture, found, grow=grow).picture.colour[..., 0] for grow in (0, 1, 2, 4)}
+    across = {grow: row[54, 68:75].tolist() for grow, row in made.items()}  # from the first pixel beyond the hole on
+    assert across == {0: [0] * 7, 1: [255] + [0] * 6, 2: [255, 128, 0, 0, 0, 0, 0], 4: [255, 255, 170, 85, 0, 0, 0]}
+    steps = widened(found, 4)
+    assert steps[54, 66:74].tolist() == [5, 5, 4, 3, 2, 1, 0, 0] and (made[4][steps == 0] == 0).all()
+    assert steps[48, 58] and not steps[46, 56], "round at the corners"
+    floats = Picture(np.full((120, 130, 3), -1, np.float32))
+    assert process(filler(), floats, found, grow=2).picture.colour[54, 69, 0] == pytest.approx(0)
+    with pytest.raises(UsageError, match="0 to 100 pixels; got -1"):
+        process(filler(), picture, found, grow=-1)
 
 
 def test_holes_are_asked_for_and_refused_where_they_make_no_sense():

@@ -115,6 +115,53 @@ def test_subtitles_are_copied(tmp_path):
     assert packets(new, "subtitles") == packets(old, "subtitles") != []
 
 
+def described(path, target):
+    """A copy whose streams have titles and languages, its sound being a commentary; with two chapters."""
+    with av.open(str(path)) as source, av.open(str(target), "w") as new:
+        picture, sound = (new.add_stream_from_template(stream) for stream in (source.streams.video[0], source.streams.audio[0]))
+        picture.metadata.update({"title": "Bild", "language": "fra"})
+        sound.metadata.update({"title": "Kommentar", "language": "deu"})
+        sound.disposition = av.stream.Disposition.comment
+        times = ((0, 400, "eins"), (400, 1000, "zwei"))
+        new.set_chapters(
+            [
+                {"id": k, "start": start, "end": end, "time_base": Fraction(1, 1000), "metadata": {"title": title}}
+                for k, (start, end, title) in enumerate(times, 1)
+            ]
+        )
+        new.start_encoding()
+        for packet in source.demux(source.streams.video[0], source.streams.audio[0]):
+            if packet.size:
+                packet.stream = picture if packet.stream.type == "video" else sound
+                new.mux(packet)
+    return target
+
+
+def told(path):
+    """Of a video file: titles and languages of its streams, the dispositions of sound, and its chapters in seconds."""
+    with av.open(str(path)) as old:
+        streams = [(s.metadata.get("title") or s.metadata.get("name"), s.metadata.get("language")) for s in old.streams if s.type != "data"]
+        chapters = [
+            (float(c["start"] * c["time_base"]), float(c["end"] * c["time_base"]), c["metadata"].get("title")) for c in old.chapters()
+        ]
+        return streams, int(old.streams.audio[0].disposition), chapters
+
+
+@pytest.mark.parametrize("ending", [".mkv", ".mp4"])
+def test_languages_titles_dispositions_and_chapters_are_kept(tmp_path, ending):
+    old, new = described(clip(tmp_path / "plain.mp4"), tmp_path / f"a{ending}"), tmp_path / f"b{ending}"
+    video.apply(same(), old, new, FACTS)
+    streams, kind, chapters = told(new)
+    assert (streams, kind, chapters) == told(old)
+    assert ("Kommentar", "deu") in streams and kind & av.stream.Disposition.comment and [c[2] for c in chapters] == ["eins", "zwei"]
+
+
+def test_what_a_container_cannot_say_is_told_to_be_lost(tmp_path):
+    old = described(clip(tmp_path / "plain.mp4", codec="mpeg4"), tmp_path / "a.mkv")
+    made = video.apply(same(), old, tmp_path / "b.avi", FACTS)
+    assert any("neither chapters nor languages" in note for note in made.notes)
+
+
 def test_what_is_no_video_is_refused_and_nothing_is_left(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     body = clip(tmp_path / "whole.mp4").read_bytes()

@@ -12,8 +12,10 @@ from ganforge.core import machine
 from ganforge.core.run import Run
 from ganforge.data.images import Images
 from ganforge.data.spec import DataSpec
+from ganforge.networks.image.r3 import Block
 from ganforge.recipes.auto import IMAGES_PER_CHANNEL, WIDTHS, Auto, counted, gamma
 from ganforge.recipes.r3gan import R3GAN
+from ganforge.recipes.r3gan_cifar10 import R3GANCIFAR10
 
 SPEC = DataSpec(shape=(1, 28, 28), count=1000, classes=10)
 
@@ -79,13 +81,31 @@ def test_what_the_user_gives_stays():
     assert (chosen.width, chosen.lr, chosen.penalty_weight, chosen.group) == (40, 3e-4, 7.0, 8)
 
 
-@pytest.mark.parametrize("kind", [Auto, R3GAN])
 @pytest.mark.parametrize(("device", "group"), [("cpu", 0), ("cuda", 16)])
-def test_convolutions_are_those_that_are_quick_on_the_device_and_the_choice_is_kept(kind, device, group):
+def test_convolutions_are_those_that_are_quick_on_the_device_and_the_choice_is_kept(device, group):
     spec = dataclasses.replace(SPEC, device=device)
-    chosen, _ = kind(data=Images(path="x")).plan(spec, lambda candidate: 1e9)
+    chosen, notes = Auto(data=Images(path="x")).plan(spec, lambda candidate: 1e9)
     assert chosen.group == group
+    assert notes[0] == f"3x3 convolutions of {group or 'all'} channels together: quick on a {device}"
     assert chosen.plan(dataclasses.replace(SPEC, device="cuda" if device == "cpu" else "cpu"), lambda candidate: 1e9)[0].group == group
+
+
+@pytest.mark.parametrize("kind", [R3GAN, R3GANCIFAR10])
+def test_r3gan_has_the_papers_groups_on_every_device(kind):
+    recipe = kind(data=Images(path="x"))
+    assert recipe.plan(SPEC, lambda candidate: 1.0) == (recipe, []), "nothing is left to decide"
+    for device in ("cpu", "cuda"):
+        pair = recipe.pair(dataclasses.replace(SPEC, device=device))
+        with torch.device("meta"):
+            for network in (pair.generator(SPEC.shape, 64, recipe.width), pair.discriminator(SPEC.shape, recipe.width)):
+                blocks = [module for module in network.modules() if isinstance(module, Block)]
+                assert blocks and {b.spatial.in_channels // b.spatial.groups for b in blocks} == {16}
+
+
+def test_a_dense_block_of_the_papers_width_has_nine_times_the_weights():
+    with torch.device("meta"):
+        grouped, dense = (sum(p.numel() for p in Block(768, 2, group, 1).parameters()) for group in (16, 0))
+    assert dense / grouped == pytest.approx(9, abs=0.3)
 
 
 @pytest.mark.parametrize(("side", "weight"), [(8, 0.15), (32, 0.15), (64, 2.0), (128, 15.0), (256, 100.0)])

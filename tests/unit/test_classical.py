@@ -97,6 +97,27 @@ def test_a_known_blur_is_undone():
     assert (optics.wiener(truth, point, 0.0) == truth).all()
 
 
+def test_a_blur_that_nobody_knows_is_lessened_by_unsharp_masks():
+    truth = picture(64)
+    given = array(blur(tensor(truth), kernels.gaussian(9, torch.tensor([1.5]))))
+    found, more = gain("deblur", given, truth)
+    assert found.name.startswith("unsharp") and more > 0.5
+    assert {name.split()[0] for name in found.scores} == {"unchanged", "unsharp"}
+    flat = np.full((9, 9, 3), 77, np.uint8)
+    assert (optics.unsharp(flat, 2, 2.0) == flat).all()
+
+
+def test_methods_against_blocks_go_by_the_quality_where_it_is_known():
+    truth = picture(32)
+    plain, told = restored("dejpeg", truth), restored("dejpeg", truth, Known(quality=10))
+    assert {*told} - {*plain} == {f"{way} of quality {by:g}" for way in ("nlm", "tv", "bilateral") for by in (0.5, 0.8, 1.2)}
+    levels = [denoising.lost(quality) for quality in (1, 10, 30, 49, 50, 75, 100)]
+    assert levels == sorted(levels, reverse=True) and levels[1] == 10 and levels[-1] > 0
+    strong, mild = (restored("dejpeg", array(jpeg(q)(tensor(truth))), Known(quality=q), "tv of quality 1.2") for q in (5, 95))
+    moved = [abs(made["tv of quality 1.2"].astype(int) - array(jpeg(q)(tensor(truth)))).mean() for made, q in ((strong, 5), (mild, 95))]
+    assert moved[0] > 1.5 * moved[1]
+
+
 def test_a_lopsided_blur_is_undone_by_the_kernel_that_is_told_and_not_by_its_mirror_image(monkeypatch):
     corner = torch.zeros(17, 17)
     corner[8:15, 8] = corner[8, 8:15] = 1 / 13
@@ -202,7 +223,6 @@ def test_psnr_by_hand():
     ("call", "kind", "says"),
     [
         (lambda x: restored("denoize", x), UsageError, "Did you mean 'denoise'?"),
-        (lambda x: restored("deblur", x), UsageError, "has to be told the blur: Known(kernel=...)"),
         (lambda x: restored("inpaint", x), UsageError, "needs the hole: Known(hole=...), True inside, of shape (48, 48); got none."),
         (lambda x: restored("transfer", x), UsageError, "Known(target=palette(images))"),
         (lambda x: restored("denoise", x / 255), DataError, "uint8 images; got (48, 48, 3) float64"),

@@ -1,5 +1,6 @@
 """Critics of image tasks: what a logit sees, published sizes, one signature, any size, fp32."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -9,11 +10,11 @@ from torch import nn
 from ganforge import penalties
 from ganforge.losses import hinge, per_example
 from ganforge.networks.image.detail import GAIN, Detailed, fine
-from ganforge.networks.image.patch import Patch
+from ganforge.networks.image.patch import Patch, Scales
 
 CRITICS = {
     "patch": lambda inputs: Patch(inputs, 8),
-    "patch-scales": lambda inputs: Patch(inputs, 8, 2, scales=2, spectral=False),
+    "patch-plain": lambda inputs: Patch(inputs, 8, 2, spectral=False),
     "detailed": lambda inputs: Detailed(Patch(3 + inputs, 8, 2)),
 }
 
@@ -71,17 +72,37 @@ def test_a_logit_sees_the_published_number_of_pixels(layers, wanted):
 
 
 def test_maps_for_feature_matching_are_one_a_layer_and_scale():
-    _, maps = Patch(3, 4, layers=3, scales=2)(torch.randn(1, 3, 32, 32))
+    _, maps = Scales(3, 4, layers=3, scales=2)(torch.randn(1, 3, 32, 32))
     assert [m.shape[1] for m in maps] == [4, 8, 16, 32] * 2
     assert [m.shape[2] for m in maps] == [17, 9, 5, 6, 9, 5, 3, 4]
 
 
-def test_logits_of_all_scales_stand_in_one_row():
-    critic, x = Patch(1, 4, layers=1, scales=2).eval(), torch.randn(2, 1, 16, 16)
-    large, small = (
-        tower(part)[0].flatten(1) for tower, part in zip(critic.towers, (x, nn.functional.avg_pool2d(x, 3, 2, 1, False, False)))
-    )
-    assert torch.equal(critic(x)[0], torch.cat([large, small], 1))
+def test_every_scale_sees_an_image_half_as_large_and_has_its_own_row_of_logits():
+    critic, x = Scales(2, 4, layers=1, scales=3).eval(), torch.randn(2, 2, 16, 16)
+    half = nn.functional.avg_pool2d(x, 3, 2, 1, False, False)
+    quarter = nn.functional.avg_pool2d(half, 3, 2, 1, False, False)
+    logits, _ = critic(x)
+    for found, tower, image in zip(logits, critic.towers, (x, half, quarter), strict=True):
+        assert torch.equal(found, tower(image)[0].flatten(1))
+    assert all(torch.equal(*pair) for pair in zip(logits, critic(x[:, :1], x[:, 1:])[0], strict=True))
+
+
+@pytest.mark.parametrize("size", [(5, 33), (40, 24)])
+def test_several_scales_take_any_size_in_fp32(size):
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, maps = Scales(4, 8, 2, scales=2, spectral=False)(torch.randn(2, 3, *size), torch.randn(2, 1, *size))
+    assert [row.dtype for row in logits] == [torch.float32] * 2 and all(row.isfinite().all() for row in logits)
+    assert [row.ndim for row in logits] == [2, 2] and len(maps) == 6 and maps[0].dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("spectral", [True, False])
+def test_one_scale_is_the_plain_critic_with_the_same_start(spectral):
+    plain, scaled = (torch.manual_seed(0) and make(3, 4, spectral=spectral) for make in (Patch, partial(Scales, scales=1)))
+    theirs = scaled.state_dict()
+    assert all(torch.equal(value, theirs[key]) for key, value in plain.state_dict().items()) and len(theirs) == len(plain.state_dict())
+    x = torch.randn(2, 3, 16, 16)
+    (logits,), maps = scaled.eval()(x)
+    assert torch.equal(logits, plain.eval()(x)[0]) and len(maps) == 4
 
 
 @pytest.mark.parametrize("name", CRITICS)

@@ -209,6 +209,32 @@ def test_masks_tell_their_polarity_and_share(tmp_path, white):
         load(root, direction="BtoA")
 
 
+@pytest.mark.parametrize("hole", ["white", "black"])
+def test_the_colour_of_holes_can_be_told(tmp_path, hole):
+    root = tmp_path / "in"
+    for k in range(4):
+        write(root / "images" / f"{k}.png", photo(k))
+        write(root / "masks" / f"{k}.png", mask((2, 60)))  # white: 45 % of the image, so auto would say white
+    data = Photos(path=str(root), crop=32, hold_out=0.0, hole=hole).load(tmp_path / "cache")
+    share = {"white": "45 % hole", "black": "55 % hole"}[hole]
+    assert data.hole == hole == load(root, size=32, hole=hole).hole
+    assert f"masks: {share}, {hole} = hole (as --hole {hole} says)" in data.report["notes"]
+    (whole,) = data.wholes(1)
+    missing = torch.full((64, 80), float(hole == "black"))
+    missing[2:60, 10:50] = float(hole == "white")
+    assert torch.equal(whole["given"][0, 3], missing)
+    assert data.fingerprint != load(root, size=32, hold_out=0.0, hole="black" if hole == "white" else "white").fingerprint
+
+
+def test_a_colour_of_holes_without_masks_is_told_to_say_nothing(tmp_path):
+    pairs(tmp_path / "in", "noisy", "clean")
+    alone = Photos(path=str(tmp_path / "in" / "clean"), hole="black").load(tmp_path / "cache")
+    for data in (load(tmp_path / "in", size=32, hole="black"), alone):
+        assert "there are no masks here of which --hole black could speak" in data.report["notes"]
+    with pytest.raises(UsageError, match="hole must be auto, white or black; got 'dark'"):
+        Photos(path="x", hole="dark")
+
+
 def cut_out_of(batch):
     """Whether what is given is x but in the holes, which are 0 or 1."""
     known, mask = batch["given"][:, :3], batch["given"][:, 3:]

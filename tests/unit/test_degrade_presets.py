@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from ganforge.core.errors import UsageError
-from ganforge.data.degrade import chains, kernels
+from ganforge.data.degrade import chains, kernels, masks
 from ganforge.data.degrade.atoms import blur, jpeg, luma, resized, stored
-from ganforge.data.degrade.presets import PRESETS, blurred, clean, harsh, hinted, holes, low_light, named, noise, web
+from ganforge.data.degrade.presets import HOLES, PRESETS, blurred, clean, harsh, hinted, holes, low_light, named, noise, noised, web
+from ganforge.data.degrade.presets import compressed as compressed_and_told
 from ganforge.data.degrade.presets import jpeg as compressed
 from ganforge.metrics.pairs import psnr
 
-SCALED, CHANNELS = ("clean", "web", "harsh"), {"grey": 1, "hinted": 4, "holes": 4}
+SCALED, CHANNELS = ("clean", "web", "harsh"), {"grey": 1, "hinted": 4, **dict.fromkeys(HOLES, 4)}
 
 
 def photo(n=1, side=64):
@@ -55,7 +56,7 @@ def test_every_example_draws_its_own(name):
     assert len({one.numpy().tobytes() for one in given}) > 1
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if name not in ("hinted", "holes")])
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in ("hinted", *HOLES)])
 def test_what_is_given_would_fit_into_a_file_of_8_bits(name):
     given = named(name)(photo(2, 32))
     torch.testing.assert_close(stored(given), given, rtol=0, atol=1e-6)
@@ -100,6 +101,28 @@ def test_jpeg_has_its_quality():
     assert torch.equal(compressed(35)(x), jpeg(x, torch.tensor([35])))
     known = {jpeg(x, torch.tensor([q])).numpy().tobytes() for q in (40, 41)}
     assert {one.numpy().tobytes() for one in compressed((40, 41))(x.repeat(20, 1, 1, 1))[:, None]} == known
+
+
+def test_strengths_that_are_told_are_those_that_were_drawn():
+    x = torch.zeros(8, 3, 64, 64)
+    torch.manual_seed(0)
+    given, sigma = noised(x, "5-50")
+    torch.testing.assert_close(given.std((1, 2, 3)) * 127.5, sigma, rtol=0.05, atol=0)
+    torch.manual_seed(0)
+    assert torch.equal(named("noise", sigma="5-50")(x), given) and sigma.max() - sigma.min() > 10
+    torch.manual_seed(0)
+    x = photo(4, 24)
+    given, quality = compressed_and_told(x, "10-60")
+    assert torch.equal(given, jpeg(x, quality)) and len(quality.unique()) > 1 and 10 <= quality.min() and quality.max() <= 60
+
+
+@pytest.mark.parametrize("name", HOLES[1:])
+def test_holes_of_one_kind_are_of_that_kind_alone(name):
+    x = photo(6, 48)
+    torch.manual_seed(1)
+    given = named(name)(x)
+    torch.manual_seed(1)
+    assert torch.equal(given[:, 3:], getattr(masks, name)(6, 48, 48))
 
 
 def test_the_kernels_that_are_told_are_those_that_blurred():
@@ -163,6 +186,9 @@ def test_known_pixels_around_holes_keep_every_bit():
         (lambda: named("web", scale=5), "scale is how many times smaller the given image is: 1, 2, 3 or 4; got 5."),
         (lambda: noise(-1), "sigma is a standard deviation from 0 to 255"),
         (lambda: noise((5, 1)), "sigma is a standard deviation from 0 to 255"),
+        (lambda: named("noise", sigma="5-"), "such as 25, or a range of them, such as 5-50; got 5-."),
+        (lambda: named("noise", sigma="5-500"), "got 5-500."),
+        (lambda: named("jpeg", quality="10-60.5"), "quality is a whole number from 1 to 100, such as 20, or a range of them"),
         (lambda: compressed(0), "quality is a whole number from 1 to 100"),
         (lambda: compressed((20, 101)), "quality is a whole number from 1 to 100"),
     ],

@@ -105,6 +105,13 @@ def test_hints_are_shown_as_dots_of_colour():
     assert visible("noise", same) is same
 
 
+def test_a_range_of_strengths_is_drawn_from_and_told_in_the_title(gan, photos):
+    assert gan("degrade", "noise", "photos", "--sigma", "5-50", "--count", "1", "-o", "a.png")[0] == 0
+    assert "noise, sigma 5-50, seed 0" in Image.open("a.png").text["ganforge"]
+    assert gan("degrade", "scratches", "photos", "--count", "2", "--draws", "1", "-o", "b.png")[0] == 0
+    assert (np.asarray(Image.open("b.png").convert("RGB")) == HOLE).all(2).any()
+
+
 def test_the_seed_decides_the_draws(photos, gan):
     pictures = []
     for name, seed in (("1.png", 0), ("2.png", 0), ("3.png", 1)):
@@ -122,6 +129,7 @@ def test_the_seed_decides_the_draws(photos, gan):
         (("web", "photos", "--scael", "2"), 2, "unknown option --scael. Did you mean --scale?"),
         (("web", "photos", "--scale", "9"), 2, "1, 2, 3 or 4; got 9."),
         (("noise", "photos", "--quality", "9"), 2, "'noise' has no quality, which is for jpeg."),
+        (("noise", "photos", "--sigma", "50-5"), 2, "sigma is a standard deviation from 0 to 255, such as 25, or a range of them"),
         (("web", "photos", "--draws", "0"), 2, "--draws goes from 1 to 8"),
         (("web", "photos", "-o", "photos/sheet.png"), 2, "photos/sheet.png would lie among the photographs"),
         (("web", "photos/a.png", "-o", "photos/a.png"), 2, "photos/a.png would lie among the photographs"),

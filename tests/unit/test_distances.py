@@ -36,6 +36,52 @@ def test_values_worked_by_hand():
     assert distances.feature_matching(*maps).item() == pytest.approx(0.75)
 
 
+def test_total_variation_by_hand():
+    x = torch.tensor([[[[0.0, 1.0, 1.0], [0.5, 1.0, -1.0]]]])  # down 0.5 + 0 + 2, across 1 + 0 + 0.5 + 2
+    assert distances.tv(x).tolist() == [pytest.approx(6.0 / 6)]
+    assert distances.tv(torch.cat([x, 2 * x])).tolist() == pytest.approx([1.0, 2.0])
+    assert distances.tv(torch.full((2, 3, 4, 5), 0.7)).tolist() == [0, 0]
+    assert distances.tv(torch.tensor([[[[0.25]]]])).item() == 0
+    assert distances.tv(x[:, :, :1]).item() == pytest.approx(1 / 3)
+
+
+def test_total_variation_pulls_a_spike_down_and_leaves_the_mean():
+    x = torch.zeros(1, 1, 5, 5)
+    x[0, 0, 2, 2] = 1.0
+    (slope,) = torch.autograd.grad(distances.tv(x.requires_grad_()).sum(), x)
+    assert slope[0, 0, 2, 2] == pytest.approx(4 / 25) and slope.sum().abs() < 1e-6
+
+
+def test_gram_by_hand():
+    a = torch.tensor([[[[1.0, 2.0]], [[0.0, 3.0]]]])  # rows of features (1, 2) and (0, 3): Gram 5, 6, 6, 9, over 4
+    b = torch.zeros(1, 2, 1, 2)
+    assert distances.gram([a], [b]).tolist() == pytest.approx([(25 + 2 * 36 + 81) / 16])
+    assert distances.gram([a, 2 * a], [b, 2 * a]).tolist() == pytest.approx([(25 + 2 * 36 + 81) / 16])
+    assert distances.gram([torch.cat([a, b])], [torch.cat([b, b])])[1] == 0
+
+
+def test_gram_sees_what_comes_together_not_where_nor_how_much_of_it():
+    moved = A.flatten(2)[:, :, torch.randperm(48 * 64)].view_as(A)
+    torch.testing.assert_close(distances.gram([A], [moved]), torch.zeros(3), atol=1e-9, rtol=0)
+    torch.testing.assert_close(distances.gram([A], [A.repeat(1, 1, 2, 1)]), torch.zeros(3), atol=1e-9, rtol=0)
+    assert (distances.gram([A], [A.flip(1)]) > 1e-9).all()
+
+
+def test_gram_keeps_its_precision_under_autocast():
+    with torch.autocast("cpu", torch.bfloat16):
+        found = distances.gram([A], [B])
+    assert torch.equal(found, distances.gram([A], [B])) and found.dtype == torch.float32
+
+
+def test_weighed_terms_are_added_up_and_told_unweighed():
+    terms = {"near": (distances.l1, 2.0), "light": (distances.colour, 0.0), "flat": (lambda made, _: distances.tv(made), 3.0)}
+    assert set(distances.used(terms)) == {"near", "flat"}
+    total, off = distances.weighed(distances.used(terms), A, B)
+    assert set(off) == {"distance/near", "distance/flat"}
+    torch.testing.assert_close(total, 2 * distances.l1(A, B).mean() + 3 * distances.tv(A).mean())
+    torch.testing.assert_close(off["distance/flat"], distances.tv(A).mean())
+
+
 def test_colour_sees_no_detail():
     checks = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(24, 32).expand_as(A) * 0.1
     torch.testing.assert_close(distances.colour(A + checks, A), torch.zeros(3), atol=1e-6, rtol=0)

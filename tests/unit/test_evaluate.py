@@ -593,7 +593,7 @@ def test_of_several_metrics_one_that_needs_more_images_is_a_note(gan):
     [
         (("--metrics", "fdi"), "'fdi' is not a metric. Did you mean 'fid'?"),
         (("--features", "inceptoin"), "Did you mean 'inception'?"),
-        (("--samples", "-1"), "--samples must be 0 or more"),
+        (("--samples", "-1"), "--samples and --reals must be 0 or more"),
         (("--size", "31x"), "size must be"),
         ((), "say what to compare it with"),
     ],

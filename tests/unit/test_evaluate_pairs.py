@@ -16,6 +16,7 @@ import ganforge
 from ganforge import cli
 from ganforge.core.errors import DataError, UsageError
 from ganforge.metrics import pairs as alike
+from ganforge.metrics.colour import delta_e2000
 from ganforge.runs import pairs as module
 
 SIZE = (24, 20)
@@ -74,6 +75,14 @@ def test_the_numbers_are_means_over_pairs_of_one_name(gan):
         assert found.values[name] == pytest.approx(each.mean().item(), rel=1e-6)
         assert found.errors[name] == pytest.approx(each.std().item() / 5**0.5, rel=1e-5)
     assert re.search(r"^PSNR .* higher$", out, re.MULTILINE)
+
+
+def test_differences_of_colour_are_means_over_pairs():
+    made()
+    found = ganforge.evaluate("restored", "originals", metrics="delta-e")
+    each = delta_e2000(loaded("restored"), loaded("originals")).double()
+    assert found.values == {"Delta-E": pytest.approx(each.mean().item(), rel=1e-5)} and "Delta-E CIEDE2000" in found.protocol
+    assert re.search(r"^Delta-E .* lower$", found.table(), re.MULTILINE)
 
 
 def test_pairs_may_have_sizes_of_their_own_and_come_out_of_archives():

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +17,12 @@ from ganforge.cli import finetune as finetune_command
 from ganforge.core import machine
 from ganforge.core import recipe as recipes_json
 from ganforge.core.errors import CheckpointError, UsageError
+from ganforge.core.method import Progress
 from ganforge.data.images import Images
 from ganforge.data.spec import DataSpec
 from ganforge.networks import image
 from ganforge.recipes import find
-from ganforge.runs import heritage
+from ganforge.runs import finetune, heritage
 
 TINY = {"examples": 64, "batch": 16, "precision": "fp32", "layout": "contiguous", "threads": 1, "evaluate": "none"}
 SMALL = {"width": 8, "z": 8, "size": "16"}
@@ -286,6 +288,54 @@ def test_every_way_of_telling_classes_has_its_axis(recipe):
     state = made.method(spec).state_dict()
     for name, axis in axes.items():
         assert axis is None or state[name if name in state else f"game.{name}"].shape[axis] == 5, name
+
+
+@pytest.mark.parametrize("recipe", ["dcgan", "sngan", "r3gan"])
+def test_classes_go_over_by_name_with_label_dropout_and_none_stays_the_last(recipe):
+    """Networks hold a class more than the data has, for none."""
+    spec = DataSpec((1, 16, 16), 3, ("cat", "dog", "owl"), 30)
+    made = find(recipe)(data=Images(path="digits", size="16"), width=8, z=8, label_dropout=0.1)
+    content = {"format": 1, "recipe": recipe, "fields": recipes_json.describe(made)}
+    content["spec"] = {"shape": [1, 16, 16], "classes": 3, "names": [*spec.names], "count": 30}
+    old = made.method(spec)
+    weights = {name: value.clone() for name, value in old.state_dict().items()}
+    parent = heritage.Parent(Path("run"), content, spec, weights, 64, raw=True)
+    other = DataSpec((1, 16, 16), 4, ("bird", "owl", "cat", "ant"), 30)
+    fitted, method = parent.fitted(other), made.method(other)
+    fresh = {name: value.clone() for name, value in method.state_dict().items()}
+    heritage.inherit(method, other, fitted.weights, 0)
+    axes = {name: axis for name, axis in heritage.class_axes(content).items() if axis is not None}
+    assert any(name.startswith("generator.") for name in axes) and any(name.startswith("discriminator.") for name in axes)
+    for name, axis in axes.items():
+        now, was, new = (state[name].transpose(0, axis) for state in (method.state_dict(), weights, fresh))
+        assert len(was) == 4 and len(now) == 5
+        assert torch.equal(now[[1, 2, 4]], was[[2, 0, 3]]) and torch.equal(now[[0, 3]], new[[0, 3]]), name
+
+
+def test_a_grown_model_stays_grown(tmp_path):
+    """Its averaged generator draws what it drew; grown anew, it would draw a few pixels."""
+    run = small(tmp_path, "progan", ["cat", "dog"])
+    levels = []
+    for where in (run, run / "best"):
+        recipe, made = finetune.start(where, str(tmp_path / "parent-data"))
+        assert recipe.growth == 0 and "the model is fully grown and stays so" in made.notes[-1]
+        data = recipe.dataset()
+        method = recipe.method(data.spec)
+        made.fitted(data.spec).told(method, data.spec)
+        list(method.step(next(data.batches(4, seed=0)), Progress(0, 0, 1000)))
+        levels.append(int(method.generator.level))
+        assert torch.equal(method.generator.colours[-1].weight, made.weights["generator.colours.2.weight"])
+    assert levels == [2000, 2000]
+
+
+def test_a_model_that_was_stopped_as_it_grew_says_that_it_grows_again(tmp_path):
+    run = small(tmp_path, "progan", ["cat", "dog"])
+    made = heritage.read(run)
+    made.weights["generator.level"].fill_(1500)
+    recipe, parent = finetune.grown(find("progan")(data=Images(path="digits")), made)
+    assert recipe.growth == 0.5 and "was grown by 1.5 of 2 resolutions" in parent.notes[-1]
+    recipe, parent = finetune.grown(find("dcgan")(data=Images(path="digits")), made)
+    assert not parent.notes
 
 
 def test_a_run_with_classes_of_both_sides_starts_and_resumes(tmp_path):

@@ -1,6 +1,7 @@
 """Networks: every size and way of conditioning, published parameter counts, and starts that do not explode."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from ganforge.constraints import spectral_norm, weight_clipping
 from ganforge.core import ref
 from ganforge.losses import per_example
 from ganforge.networks import image
+from ganforge.networks.image.equalised import BatchNearness
 from ganforge.networks.image.grid import grid
 
 ALL = ref.names(image, image.Networks)
@@ -82,6 +84,33 @@ def test_a_discriminator_that_sees_the_spread_of_a_batch_tells_a_collapsed_one()
     x = torch.randn(4, 1, 16, 16)
     assert not torch.isclose(d(x)[0], d(x[:1].expand(4, -1, -1, -1))[0], atol=1e-4)
     assert torch.allclose(d(x.repeat(2, 1, 1, 1))[:4], d(x), atol=1e-5), "neighbours in groups of four"
+
+
+def test_minibatch_discrimination_is_the_papers_sum_over_pairs():
+    """Against a direct loop over groups of four of eight examples (arXiv:1606.03498, sec. 3.2)."""
+    torch.manual_seed(0)
+    layer, h = BatchNearness(6, 4, kernels=3, size=2), torch.randn(8, 6)
+    found = layer(h)
+    assert torch.equal(found[:, :6], h)
+    rows = (h @ layer.tensor.weight.T).view(8, 3, 2)
+    for i in range(8):
+        others = [j for j in range(8) if j // 4 == i // 4 and j != i]
+        for b in range(3):
+            wanted = sum(math.exp(-float((rows[i, b] - rows[j, b]).abs().sum())) for j in others)
+            assert float(found[i, 6 + b]) == pytest.approx(wanted, abs=1e-5)
+    assert torch.allclose(layer(h[:4]), found[:4], atol=1e-6), "a batch that is cut between groups gives the same numbers"
+    same = layer(h[:1].expand(4, -1))[:, 6:]
+    torch.testing.assert_close(same, torch.full((4, 3), 3.0))
+
+
+def test_a_discriminator_that_sees_nearness_tells_a_collapsed_batch_and_can_be_penalised():
+    torch.manual_seed(0)
+    d = image.dcgan_nearness.discriminator((1, 16, 16), 8).eval()
+    x = torch.randn(16, 1, 16, 16, requires_grad=True)
+    assert not torch.isclose(d(x)[0], d(x[:1].expand(16, -1, -1, -1))[0], atol=1e-4)
+    (slope,) = torch.autograd.grad(d(x).sum(), x, create_graph=True)
+    slope.square().sum().backward()
+    assert d.nearness.tensor.weight.grad.abs().sum() > 0
 
 
 def test_sngan_has_the_published_parameter_counts():

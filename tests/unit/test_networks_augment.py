@@ -117,6 +117,27 @@ def test_each_operation_strikes_with_its_probability(p):
     assert float(struck) == pytest.approx(p, abs=0.015)
 
 
+@pytest.mark.parametrize("part", ["whole", "fractional"])
+def test_a_shift_is_one_operation_of_both_axes(part, monkeypatch):
+    """It strikes with p, and where it does along both axes; with a chance for each axis, both would be struck with p squared."""
+    made, x = adaptive(0.3), torch.zeros(()).expand(20_000, 1, 64, 64)
+    for name in ("_uniform", {"whole": "_normal", "fractional": "_whole"}[part]):  # of all else nothing moves
+        monkeypatch.setattr(augment, name, lambda x, *_: torch.zeros(len(x)))
+    monkeypatch.setattr(torch, "randint", _no_turns(torch.randint))
+    moved = made._matrix(x)[:, :, 2].round(decimals=4) != 0
+    if part == "whole":  # 16 of 17 whole shifts are none of zero
+        both, right = 0.3 * (16 / 17) ** 2, 0.3 * 16 / 17
+    else:
+        both = right = 0.3
+    assert float(moved[:, 0].float().mean()) == pytest.approx(right, abs=0.02)
+    assert float(moved.all(1).float().mean()) == pytest.approx(both, abs=0.02)
+
+
+def _no_turns(draw):
+    """torch.randint without mirrors and quarter turns, which start from 0."""
+    return lambda low, *rest, **how: draw(low, *rest, **how) * (low != 0)
+
+
 def test_two_turns_together_strike_with_p():
     made, x = adaptive(0.5), torch.zeros(20_000, 1, 1, 1)
     part = 1 - (1 - made.p).sqrt()

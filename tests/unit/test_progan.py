@@ -50,6 +50,12 @@ def test_each_resolution_is_trained_alone_and_the_next_faded_in_for_as_long():
     assert seen == pytest.approx(wanted)
 
 
+def test_without_growth_the_networks_are_whole_from_the_start():
+    method = recipe(growth=0.0).method(SPEC)
+    assert [method.level(Progress(1, fraction, 1000)) for fraction in (0, 500, 1000)] == [2, 2, 2]
+    assert list(method.stages.values()) == [1.0]
+
+
 def test_speed_and_memory_are_measured_at_every_size_for_its_share():
     method = recipe(growth=0.8).method(SPEC)
     assert [method.level(at_fraction(f)) for f in method.stages] == pytest.approx([0, 0.5, 1, 1.5, 2])

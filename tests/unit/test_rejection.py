@@ -102,6 +102,18 @@ def test_the_discriminator_is_that_of_the_newest_checkpoint(run):
         assert torch.equal(value, tensors[f"method/discriminator.{key}"])
 
 
+def test_a_model_of_another_moment_than_the_discriminator_is_told(run, caplog):
+    drawn = ganforge.load(run)
+    drawn.facts["seen"] = 32
+    Rejection(run, drawn)
+    assert not caplog.records
+    drawn.facts["seen"] = 16
+    Rejection(run, drawn)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the model has seen 16 images, the discriminator that judges it 32: they are of different moments of the run."
+    ]
+
+
 def test_the_command_writes_the_images_that_python_keeps(run, capsys):
     kept = Rejection(run, ganforge.load(run), classes="4").kept(range(60))
     assert 0 < len(kept) < 60
@@ -132,6 +144,7 @@ def test_a_copy_of_the_model_alone_has_no_discriminator(run, tmp_path):
         ("ebgan", {}, "this run has none"),
         ("dcgan", {"pack": 2, "labels": "none"}, "judges images one by one"),
         ("dcgan", {"networks": "dcgan_spread"}, "judges images one by one"),
+        ("dcgan", {"networks": "dcgan_nearness"}, "judges images one by one"),
     ],
 )
 def test_discriminators_that_do_not_tell_are_refused(name, options, says, tmp_path):

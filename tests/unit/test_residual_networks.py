@@ -36,6 +36,7 @@ def test_parameters_of_the_conditional_networks_are_the_published_ones():
     ("name", "shape", "classes", "millions"),
     [
         ("r3gan-cifar10", (3, 32, 32), 10, (20.8, 21.3)),
+        ("r3gan-ffhq64", (3, 64, 64), 0, (22.4, 22.4)),
         ("r3gan-ffhq256", (3, 256, 256), 0, (23.06, 23.01)),
         ("r3gan-imagenet32", (3, 32, 32), 1000, (83, 87)),
         ("r3gan-imagenet64", (3, 64, 64), 1000, (104, 107)),

@@ -10,6 +10,7 @@ from torch.optim import Adam
 
 from ganforge import losses, testing
 from ganforge.core import checkpoint, machine, memory
+from ganforge.core import recipe as recipes_json
 from ganforge.core.ema import Average
 from ganforge.core.engine import iterate
 from ganforge.core.errors import UsageError
@@ -21,6 +22,7 @@ from ganforge.data.spec import DataSpec
 from ganforge.distances import charbonnier, ms_ssim
 from ganforge.methods import tasks
 from ganforge.methods.restoration import Restoration
+from ganforge.metrics import weights
 from ganforge.metrics.likeness import Later, Sight
 from ganforge.networks.image import restorers
 from ganforge.networks.image.detail import Detailed
@@ -228,11 +230,11 @@ def test_every_task_makes_whole_images_and_starts_as_the_plain_result(name):
 @pytest.mark.parametrize(
     ("task", "damage", "fits"),
     [
-        ("denoise", "clean", "noise, jpeg, deblur, low-light, old-photo."),
-        ("denoise", "grey", "noise, jpeg, deblur, low-light, old-photo."),
+        ("denoise", "clean", "noise, jpeg, deblur, gaussian-blur, low-light, old-photo."),
+        ("denoise", "grey", "noise, jpeg, deblur, gaussian-blur, low-light, old-photo."),
         ("colourise", "holes", "hinted."),
         ("colourise", "grey", "hinted."),
-        ("inpaint", "old_photo", "holes."),
+        ("inpaint", "old_photo", "holes, strokes, boxes, scratches, text."),
         ("super_resolution", "jpeg", "clean, web, harsh."),
     ],
 )
@@ -326,10 +328,14 @@ def test_options_of_the_game_are_refused_where_there_is_none(option):
         dataclasses.replace(recipe, adversarial=0.0).plan(DataSpec((3, 32, 32)), lambda candidate: 1.0)
 
 
-def test_a_loss_is_not_judged_by_its_own_eyes():
+@pytest.mark.parametrize(
+    "at_hand, judge", [((), "random"), (("efficientnet-lite0",), "random"), (("efficientnet-lite0", "vgg16"), "vgg16")]
+)
+def test_a_loss_is_not_judged_by_its_own_eyes(at_hand, judge, monkeypatch):
+    monkeypatch.setattr(weights, "at_hand", lambda name, *more: name in at_hand)
     spec, small = DataSpec((3, 32, 32)), {"width": 8, "blocks": 1, "d_width": 8}
     plain, seen = (Restore(data=Photos(path="x"), perceptual_weight=weight, **small).method(spec) for weight in (0.0, 1.0))
-    assert (eyes_of(plain), eyes_of(seen)) == ("", "random") and eyes_of(seen, "efficientnet-lite0") == "efficientnet-lite0"
+    assert (eyes_of(plain), eyes_of(seen)) == ("", judge) and eyes_of(seen, "efficientnet-lite0") == "efficientnet-lite0"
 
 
 def test_structure_needs_a_window():
@@ -354,6 +360,42 @@ def test_strengths_that_a_task_does_not_have_are_refused():
         tasks.denoise.degradation("noize", 0, 0.0, 0)
 
 
+def test_strengths_are_numbers_or_ranges_and_equal_however_they_are_told():
+    kind, photos = Restore, Photos(path="x")
+    for told in (25, 25.0, "25", " 25.0", "25-25"):
+        assert kind(data=photos, task=tasks.denoise, sigma=told).sigma == "25"
+        assert recipes_json.override(kind(data=photos, task=tasks.denoise), {"sigma": told}).sigma == "25"
+    assert kind(data=photos, task=tasks.dejpeg, quality="10 - 60").quality == "10-60"
+    old = recipes_json.describe(kind(data=photos)) | {"sigma": 0.0, "quality": 0}
+    assert recipes_json.rebuild(kind, old) == kind(data=photos)
+    old = recipes_json.describe(kind(data=photos, task=tasks.denoise)) | {"sigma": 12.5}
+    assert recipes_json.rebuild(kind, old).sigma == "12.5"
+
+
+def test_a_range_reaches_what_is_learnt_from():
+    x = torch.zeros(32, 3, 16, 16)
+    method = Restore(data=Photos(path="x"), task=tasks.denoise, sigma="5-50", width=8, blocks=1, d_width=8).method(DataSpec((3, 16, 16)))
+    strengths = method.given({"x": x}).std((1, 2, 3)) * 127.5
+    assert 4 < strengths.min() < 15 and 35 < strengths.max() < 60
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "says"),
+    [
+        ("denoise", {"sigma": "50-5"}, "sigma is a standard deviation from 0 to 255, such as 25, or a range .* 5-50; got 50-5."),
+        ("denoise", {"sigma": "loud"}, "such as 5-50; got loud."),
+        ("denoise", {"sigma": -3.0}, "got -3."),
+        ("dejpeg", {"quality": "10.5"}, "quality is a whole number from 1 to 100, .*; got 10.5."),
+        ("dejpeg", {"quality": "10-600"}, "got 10-600."),
+        ("dejpeg", {"sigma": "5-50"}, "'jpeg' has no sigma"),
+    ],
+)
+def test_strengths_that_make_no_sense_are_refused_in_a_sentence(task, options, says):
+    with pytest.raises(UsageError, match=says) as error:
+        Restore(data=Photos(path="x"), task=TASKS[task], **options)
+    assert "\n" not in str(error.value)
+
+
 def test_it_restores():
     """Images at half their contrast: the mapping is a gain of 2, which the network must find, and the game must not spoil."""
     method = restoration(adversarial_weight=0.001, lr=0.1)
@@ -364,7 +406,6 @@ def test_it_restores():
 
 
 def test_recipes_of_all_tasks_build_and_come_back_from_json():
-    from ganforge.core import recipe as recipes_json
     from ganforge.recipes import find
 
     kind = find("restore")

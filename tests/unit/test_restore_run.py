@@ -385,7 +385,8 @@ def test_evaluate_puts_the_best_classical_method_beside_the_model(run, capsys):
     assert head[:3] == ["value", "±", "faithful"] and head[3] in ("bicubic", "lanczos", "nearest") and head[4] == "better"
     assert "PSNR" in out and "3 whole images of 8 bits" in out and "size 48x48" in out and "split held-out" in out
     kept = json.loads((run.folder / "evaluations" / "001.json").read_text())
-    assert len(kept["per_example"]) == 3 and f"PSNR {head[3]}" in kept["per_example"][0]
+    assert len(kept["per_example"]) == 3 and {f"PSNR {head[3]}", f"SSIM {head[3]}"} < {*kept["per_example"][0]}
+    assert len({*kept["examples"]}) == 3 and all(name.endswith(".png") and name in out for name in kept["examples"])
     assert sum(row[f"PSNR {head[3]}"] for row in kept["per_example"]) / 3 == pytest.approx(kept["beside"][head[3]]["PSNR"])
     assert sum(row["PSNR"] for row in kept["per_example"]) / 3 == pytest.approx(kept["values"]["PSNR"])
     assert "001.json" in (run.folder / "report.html").read_text()
@@ -421,7 +422,7 @@ def test_a_blend_is_evaluated_as_what_it_was_made_of(run, photos, capsys, tmp_pa
     assert code == 0 and "PSNR" in out, err
 
 
-def test_what_is_met_exactly_counts_100_decibels_and_other_damage_has_no_classical_method(run, photos, capsys, tmp_path, monkeypatch):
+def test_what_is_met_exactly_counts_100_decibels_and_other_damage_has_its_own_classical_methods(run, photos, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(Applier, "run", lambda applier, picture: Made(np.zeros((32, 32, 3), np.float32), 1, ()))
     monkeypatch.setattr(translation, "_data", lambda model, path, data, code: (Flat(), []))
     done = ganforge.evaluate(run.folder, str(photos), samples=2, out=tmp_path)
@@ -430,8 +431,7 @@ def test_what_is_met_exactly_counts_100_decibels_and_other_damage_has_no_classic
         photos, Restore, out=str(tmp_path / "jpeg"), **{**TINY, "task": tasks.denoise, "damage": "jpeg", "examples": 8, "evaluate": "none"}
     )
     done = ganforge.evaluate(denoise.folder, samples=2)
-    assert set(done.beside) == {"faithful"}
-    assert "no classical method beside it: those for denoise know noise, and this model mends jpeg." in done.notes
+    assert {"faithful", "unchanged"} <= set(done.beside) and done.settings["classical"]
 
 
 class Flat:

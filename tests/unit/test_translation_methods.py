@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, normalize
 from torch.optim import SGD, Adam
 
-from ganforge import losses, testing
+from ganforge import distances, losses, testing
 from ganforge.core.engine import iterate
 from ganforge.core.method import Method, Progress
 from ganforge.core.run import Run
@@ -19,6 +19,7 @@ from ganforge.core.schedule import held
 from ganforge.methods.contrastive import CUT, mirrored
 from ganforge.methods.paired import Paired
 from ganforge.methods.unpaired import CycleGAN, Pool
+from ganforge.networks.image.patch import Scales
 from ganforge.networks.patches import PatchHeads, patch_nce, places
 from ganforge.runs import pictures
 from tests.contract.test_games import Same
@@ -44,6 +45,18 @@ class Translator(nn.Module):
         return [x, self.first(x).tanh()]
 
 
+class Apart(nn.Module):
+    """A critic's logits as the one row of a single scale."""
+
+    def __init__(self, critic: nn.Module) -> None:
+        super().__init__()
+        self.critic = critic
+
+    def forward(self, x, given):
+        logits, maps = self.critic(x, given)
+        return [logits], maps
+
+
 class Critic(nn.Module):
     """(n, c, h, w), given -> (logits (n, h w), [maps])."""
 
@@ -59,8 +72,8 @@ class Critic(nn.Module):
 MOVER = partial(Adam, lr=1e-2)
 
 
-def paired(optimizer=MOVER, loss=losses.logistic, **options: Any) -> Method:
-    return Paired(Translator(), Critic(6), loss=loss, optimizer=optimizer, **options)
+def paired(optimizer=MOVER, loss=losses.logistic, scales=None, **options: Any) -> Method:
+    return Paired(Translator(), scales or Apart(Critic(6)), loss=loss, optimizer=optimizer, **options)
 
 
 def cyclegan(optimizer=MOVER, pool: int = 3, **options: Any) -> Method:
@@ -74,13 +87,17 @@ def cut(optimizer=MOVER, patches: int = 9, **options: Any) -> Method:
     return CUT(*parts, loss=losses.least_squares, optimizer=optimizer, patches=patches, **options)
 
 
+KEPT = {"colour": (distances.colour, 2.0), "variation": (lambda made, _: distances.tv(made), 0.5)}
 METHODS: dict[str, Callable[..., Method]] = {
     "pix2pix": paired,
     "pix2pixhd": partial(paired, loss=losses.least_squares, pixel_weight=0.0, feature_weight=40.0),
     "pix2pix-relativistic": partial(paired, loss=losses.relativistic),
+    "pix2pix-weighed": partial(paired, terms=KEPT),
     "cyclegan": cyclegan,
     "cyclegan-plain": partial(cyclegan, pool=0, identity_weight=0.0),
+    "cyclegan-weighed": partial(cyclegan, pool=0, terms=KEPT),
     "cut": cut,
+    "cut-weighed": partial(cut, patches=36, terms=KEPT),
     "fastcut": partial(cut, identity=False, mirror=True, contrast_weight=10.0),
 }
 each_method = pytest.mark.parametrize("name", METHODS)
@@ -141,6 +158,19 @@ class Shift(nn.Module):
         return x + self.by
 
 
+class Inverts(Shift):
+    """Images -> their negatives, the fault that people complain of."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+    def forward(self, x):
+        return self.by - x
+
+    def features(self, x):
+        return [x]
+
+
 class Says(nn.Module):
     """Any image -> gain times its mean as the one logit; the map is the image, three times as strong."""
 
@@ -158,7 +188,7 @@ def flat(value: float, count: int = 2) -> torch.Tensor:
 
 def test_pix2pix_adds_up_what_its_paper_says():
     method = Paired(
-        *(Shift(0.5), Says(2.0)),
+        *(Shift(0.5), Apart(Says(2.0))),
         loss=losses.least_squares,
         optimizer=MOVER,
         adversarial_weight=4.0,
@@ -172,16 +202,84 @@ def test_pix2pix_adds_up_what_its_paper_says():
 
 
 def test_the_pixels_pull_on_the_generator_and_the_wanted_maps_on_nobody():
-    method = Paired(Shift(0.5), Says(2.0), loss=losses.logistic, optimizer=MOVER, adversarial_weight=0.0, feature_weight=10.0)
+    method = Paired(Shift(0.5), Apart(Says(2.0)), loss=losses.logistic, optimizer=MOVER, adversarial_weight=0.0, feature_weight=10.0)
     _, g = method.step({"x": flat(0.6), "given": flat(0.2)}, NOW)
     (slope,) = torch.autograd.grad(g.loss, [method.generator.by])
     assert slope.item() == pytest.approx(100 + 10 * 3)  # brighter is as much worse
 
 
 def test_a_relativistic_generator_of_pix2pix_is_compared_with_its_own_right_answer():
-    method = Paired(Shift(0.5), Says(2.0), loss=losses.relativistic, optimizer=MOVER, pixel_weight=0.0)
+    method = Paired(Shift(0.5), Apart(Says(2.0)), loss=losses.relativistic, optimizer=MOVER, pixel_weight=0.0)
     _, g = method.step({"x": flat(0.6), "given": flat(0.2)}, NOW)
     assert g.loss.item() == pytest.approx(math.log(1 + math.exp(2 * (0.6 - 0.7))))
+
+
+class TwoScales(nn.Module):
+    """Scales of 12 and of 3 places, which say gain times the mean of the image, and of something else."""
+
+    def __init__(self, large: float, small: float) -> None:
+        super().__init__()
+        self.gains = nn.Parameter(torch.tensor([large, small]))
+
+    def forward(self, x, given):
+        mean = x.mean((1, 2, 3))[:, None]
+        return [(self.gains[0] * mean).expand(-1, 12), (self.gains[1] * mean + 0.1).expand(-1, 3)], [x]
+
+
+LOSSES = ("least_squares", "hinge", "logistic", "minimax", "wasserstein", "relativistic", "relativistic_average")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_scale_counts_as_much_as_it_would_alone_whatever_the_loss(name):
+    """pix2pixHD, eq. 3: a sum over discriminators, each with the mean over its own places; alike for both players."""
+    loss = getattr(losses, name)
+    method = Paired(Shift(0.5), TwoScales(2.0, -0.5), loss=loss, optimizer=MOVER, pixel_weight=0.0, adversarial_weight=3.0)
+    x, given = torch.rand(2, 3, 4, 4, generator=DRAW), torch.rand(2, 3, 4, 4, generator=DRAW)
+    d, g = method.step({"x": x, "given": given}, NOW)
+    real, made = (image.mean((1, 2, 3)) for image in (x, given + 0.5))
+    for_d, for_g = 0.0, 0.0
+    for gain, offset in ((2.0, 0.0), (-0.5, 0.1)):
+        r, f = (gain * image[:, None] + offset for image in (real, made))
+        for_d += loss.d(r, f).mean().item()
+        for_g += loss.g(f, r).mean().item()
+    assert d.loss.item() == pytest.approx(for_d, rel=1e-5) and g.loss.item() == pytest.approx(3 * for_g, rel=1e-5)
+
+
+def test_the_smallest_scale_is_heard_as_well_as_the_largest():
+    """The networks of the recipe: the slope that reaches the made image from each scale is what that scale alone would send."""
+    torch.manual_seed(0)
+    scales = Scales(6, 4, scales=2, spectral=False)
+    method = Paired(Shift(0.5), scales, loss=losses.least_squares, optimizer=MOVER, pixel_weight=0.0)
+    batch = {"x": torch.rand(1, 3, 32, 32), "given": torch.rand(1, 3, 32, 32)}
+    _, g = method.step(batch, NOW)
+    (slope,) = torch.autograd.grad(g.loss, [method.generator.by])
+    rows, _ = scales(method.generator(batch["given"]), batch["given"])
+    alone = [torch.autograd.grad(losses.least_squares.g(row).mean(), [method.generator.by], retain_graph=True)[0] for row in rows]
+    torch.testing.assert_close(slope, alone[0] + alone[1])
+    pooled = losses.least_squares.g(torch.cat(rows, 1)).mean()  # 49 places against 25
+    (muffled,) = torch.autograd.grad(pooled, [method.generator.by])
+    assert alone[1].abs() > 1e-6 and (slope - muffled).abs() > 0.2 * slope.abs()
+
+
+def test_with_one_scale_every_bit_is_that_of_the_plain_mean():
+    torch.manual_seed(0)
+    method = paired(loss=losses.least_squares)
+    d, g = method.step(BATCH, NOW)
+    judge, made = method.discriminator.critic, method.generator(BATCH["given"])
+    plain = losses.least_squares.d(judge(BATCH["x"], BATCH["given"])[0], judge(made, BATCH["given"])[0]).mean()
+    fool = losses.least_squares.g(judge(made, BATCH["given"])[0]).mean() + 100.0 * distances.l1(made, BATCH["x"]).mean()
+    assert torch.equal(d.loss, plain) and torch.equal(g.loss, fool)
+    weights = list(method.discriminator.parameters())
+    for ours, theirs in zip(torch.autograd.grad(d.loss, weights), torch.autograd.grad(plain, weights), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_pix2pix_adds_weighed_terms_of_the_result_and_the_right_answer():
+    method = Paired(Shift(0.5), Apart(Says(0.0)), loss=losses.least_squares, optimizer=MOVER, pixel_weight=0.0, terms=KEPT)
+    steps = torch.tensor([0.0, 0.4]).repeat(8).view(1, 1, 4, 4).expand(2, 3, 4, 4)  # across: 3 of 4 places by 0.4
+    _, g = method.step({"x": flat(0.6), "given": steps}, NOW)  # made: 0.5 and 0.9, in the mean 0.7
+    assert g.log["distance/colour"].item() == pytest.approx(0.1) and g.log["distance/variation"].item() == pytest.approx(0.3)
+    assert g.loss.item() == pytest.approx(0.5 + 2 * 0.1 + 0.5 * 0.3)
 
 
 def test_pix2pix_learns_what_the_pairs_show():
@@ -208,6 +306,28 @@ def test_cycle_and_identity_are_exact_where_networks_only_shift():
     assert d.loss.item() == pytest.approx(on_a + on_b)
     torch.testing.assert_close(method.pool_a.past[:2], flat(fake_a))
     torch.testing.assert_close(method.pool_b.past[:2], flat(fake_b))
+
+
+def test_cyclegan_compares_each_result_with_what_it_was_made_of():
+    pools = Pool(0, (3, 4, 4)), Pool(0, (3, 4, 4))
+    parts = Shift(0.5), Shift(-0.2), Says(0.0), Says(0.0)
+    off = {"cycle_weight": 0.0, "identity_weight": 0.0, "terms": KEPT}
+    method = CycleGAN(*parts, pools=pools, loss=losses.least_squares, optimizer=MOVER, **off)
+    g, _ = method.step({"x": flat(0.3), "given": flat(-0.6)}, NOW)
+    assert g.log["distance/colour"].item() == pytest.approx(0.5 + 0.2) and g.log["distance/variation"].item() == 0
+    assert g.loss.item() == pytest.approx(1.0 + 2 * 0.7)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_cut_compares_the_result_with_the_input_as_the_generator_saw_it(mirror):
+    torch.manual_seed(0)
+    parts = Inverts(), Critic(3), PatchHeads([3], 8)
+    weights = {"adversarial_weight": 0.0, "contrast_weight": 0.0, "terms": {"colour": (distances.l1, 2.0)}}
+    method = CUT(*parts, loss=losses.least_squares, optimizer=MOVER, identity=not mirror, mirror=mirror, **weights)
+    _, g = method.step(BATCH, NOW)
+    far = 2 * BATCH["given"].abs().mean()  # of a and -a, wherever a pixel was moved to
+    torch.testing.assert_close(g.log["distance/colour"], far)
+    torch.testing.assert_close(g.loss, 2 * far)
 
 
 def test_inverse_networks_have_no_cycle_to_mend():

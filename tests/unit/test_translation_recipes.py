@@ -10,7 +10,13 @@ from ganforge.core import recipe as recipes_json
 from ganforge.core.errors import UsageError
 from ganforge.core.method import Progress
 from ganforge.data.spec import DataSpec
+from ganforge.distances import gram, ms_ssim
+from ganforge.metrics import weights
+from ganforge.metrics.features import perceptual as vgg
+from ganforge.metrics.likeness import sight
+from ganforge.metrics.perceptual import perceptual_distance
 from ganforge.recipes import find
+from ganforge.runs.likeness import eyes_of
 from tests.faults.make import smooth
 from tests.unit.test_translation_methods import NOW
 
@@ -65,7 +71,69 @@ def test_an_adversarial_weight_of_2_makes_our_halved_least_squares_the_published
 def test_pix2pixhd_is_an_option():
     method = build("pix2pix", scales=2, loss="least_squares", adversarial_weight=2.0, pixel_weight=0.0, feature_weight=40.0)
     logits, maps = method.discriminator(*torch.rand(2, 1, 3, 64, 64))
-    assert len(maps) == 8 and logits.shape[1] > 100  # four maps a scale
+    assert len(maps) == 8 and [row.shape[1] for row in logits] == [121, 49]  # four maps a scale
+    d, _ = method.step({"x": torch.rand(1, 3, 64, 64), "given": torch.rand(1, 3, 64, 64)}, NOW)
+    method.discriminator.forward = lambda x, given: ([torch.full((1, 121), 0.25), torch.full((1, 49), 0.5)], [x])
+    method.feature_weight = 0.0
+    _, g = method.step({"x": torch.zeros(1, 3, 64, 64), "given": torch.zeros(1, 3, 64, 64)}, NOW)
+    assert d.loss.item() > 0 and g.loss.item() == pytest.approx(0.75**2 + 0.5**2)  # the published sum over scales
+
+
+def test_spade_is_an_option_of_pix2pix_alone_and_costs_nothing_by_default():
+    plain, spade = build("pix2pix").generator, build("pix2pix", spade=True).generator
+    assert not plain.spade and count(plain) == 6_196_131 and count(spade) > count(plain) and spade.reach == plain.reach
+    tiny = build("pix2pix", DataSpec((3, 16, 16), given=(1, 16, 16)), spade=True, width=4, depth=2, blocks=1).generator
+    assert tiny(torch.zeros(1, 1, 13, 9)).shape == (1, 3, 13, 9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weighed_parts_are_off_by_default(name):
+    assert build(name, width=4, d_width=4, **({"depth": 2} if name == "pix2pix" else {"blocks": 1})).terms == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parts_that_need_no_right_answer_are_options_of_all(name):
+    spec, tiny = DataSpec((3, 16, 16), given=(3, 16, 16)), {"width": 4, "d_width": 4, "blocks": 1}
+    method = build(name, spec, colour_weight=2.0, tv_weight=0.5, **tiny, **({"depth": 2} if name == "pix2pix" else {}))
+    assert {key: weight for key, (_, weight) in method.terms.items()} == {"colour": 2.0, "variation": 0.5}
+    batch = {"x": torch.rand(2, 3, 16, 16), "given": torch.rand(2, 3, 16, 16)}
+    logs = [update.log for update in method.step(batch, NOW) if update.player.name == "generator"]
+    assert {"distance/colour", "distance/variation"} <= logs[0].keys()
+
+
+def test_pix2pix_looks_through_the_eyes_that_are_asked_for(monkeypatch):
+    """The network is read once, when the first images come, and is no judge of the result any more."""
+    torch.manual_seed(0)
+    asked = []
+    net = vgg.Maps("vgg16").requires_grad_(False)
+    monkeypatch.setattr(vgg, "load", lambda *options: asked.append(options[:2]) or (net, "0"))
+    monkeypatch.setattr(weights, "at_hand", lambda name, *more: True)
+    options = {"perceptual_weight": 2.0, "style_weight": 3.0, "structure_weight": 1.0, "eyes": "vgg16", "pixel_weight": 0.0}
+    spec = DataSpec((3, 32, 32), given=(3, 32, 32))
+    method = build("pix2pix", spec, adversarial_weight=0.0, width=4, d_width=4, depth=2, blocks=1, **options)
+    assert set(method.terms) == {"structure", "perceptual", "style"} and not asked and eyes_of(method) == "efficientnet-lite0"
+    assert eyes_of(build("pix2pix", spec, structure_weight=1.0, width=4, d_width=4)) == "" and eyes_of(method, "vgg16") == "vgg16"
+    batch = {"x": torch.rand(1, 3, 32, 32) * 2 - 1, "given": torch.rand(1, 3, 32, 32) * 2 - 1}
+    *_, g = method.step(batch, NOW)
+    assert asked == [("vgg16", None)]
+    made = method.generator(batch["given"])
+    look, style = perceptual_distance(net, made, batch["x"]).mean(), gram(net(made), net(batch["x"])).mean()
+    torch.testing.assert_close(g.log["distance/perceptual"], look)
+    torch.testing.assert_close(g.log["distance/style"], style)
+    torch.testing.assert_close(g.loss, 2 * look + 3 * style + ms_ssim(made, batch["x"]).mean())
+    slopes = torch.autograd.grad(g.loss, [method.generator.head.weight])
+    assert slopes[0].isfinite().all() and slopes[0].abs().sum() > 0
+
+
+def test_pictures_can_be_judged_by_vgg16_which_nobody_gets_unasked(monkeypatch, tmp_path):
+    torch.manual_seed(0)
+    net = vgg.Maps("vgg16").requires_grad_(False)
+    monkeypatch.setattr(vgg, "load", lambda *options: (net, "0"))
+    found = sight("vgg16", tmp_path, "cpu")
+    a, b = torch.rand(2, 2, 1, 16, 16) * 2 - 1
+    assert found.name == "perceptual-vgg16" and found.distance(a, b).shape == (2,) and (found.distance(a, b) > found.distance(a, a)).all()
+    monkeypatch.setattr(weights, "at_hand", lambda *options: False)
+    assert sight("", tmp_path, "cpu").name == "perceptual-random"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -87,6 +155,15 @@ def test_options_survive_recipe_json(name):
         ("cut", {"loss": "relativistic_average"}, "no pairs for a relativistic loss"),
         ("cut", {"patches": 1}, "--patches must be at least 2"),
         ("fastcut", {"adversarial_weight": -1.0}, "--adversarial-weight must be at least 0"),
+        ("pix2pix", {"tv_weight": -1.0}, "--tv-weight must be at least 0"),
+        ("pix2pix", {"style_weight": float("nan")}, "--style-weight must be at least 0"),
+        ("cyclegan", {"colour_weight": -1.0}, "--colour-weight must be at least 0"),
+        ("cut", {"contrast_weight": -1.0}, "--contrast-weight must be at least 0"),
+        ("pix2pix", {"feature_weight": -1.0}, "--feature-weight must be at least 0"),
+        ("pix2pix", {"eyes": "vgg"}, "--eyes must be efficientnet-lite0 or vgg16; got 'vgg'. Did you mean 'vgg16'"),
+        ("pix2pix", {"eyes": "vgg16"}, "--eyes needs --perceptual-weight or --style-weight above 0"),
+        ("pix2pix", {"size": 8, "structure_weight": 1.0}, "looks at 11 x 11 pixels: --size 8 is too small"),
+        ("pix2pix", {"size": 8, "style_weight": 1.0}, "looks at 16 x 16 pixels: --size 8 is too small"),
         ("cut", {"optimizer": "Adm"}, "Did you mean 'Adam'"),
     ],
 )
@@ -110,7 +187,9 @@ def test_domains_of_other_channels_need_other_options():
         build("cut", grey)
     with pytest.raises(UsageError, match="--residual needs domains of as many channels; got 1 and 3"):
         build("cyclegan", grey, identity_weight=0.0, residual=True)
-    method = build("cyclegan", grey, identity_weight=0.0, width=8, d_width=8, blocks=1)
+    with pytest.raises(UsageError, match="--colour-weight needs domains of as many channels; got 1 and 3"):
+        build("cyclegan", grey, identity_weight=0.0, colour_weight=1.0)
+    method = build("cyclegan", grey, identity_weight=0.0, tv_weight=1.0, width=8, d_width=8, blocks=1)
     assert method.generator(torch.zeros(1, 1, 32, 32)).shape == (1, 3, 32, 32)
     assert build("pix2pix", grey, width=8).generator(torch.zeros(1, 1, 32, 32)).shape == (1, 3, 32, 32)
 

@@ -16,6 +16,8 @@ from ganforge.networks.image.rrdb import RRDB
 MAKE = {
     "resunet": lambda: ResUNet(3, 3, 4, depth=2, blocks=1),
     "resunet-x2": lambda: ResUNet(3, 3, 4, depth=1, blocks=1, scale=2),
+    "resunet-spade": lambda: ResUNet(3, 3, 4, depth=2, blocks=1, spade=True),
+    "resunet-spade-x2": lambda: ResUNet(3, 3, 4, depth=1, blocks=2, scale=2, spade=True),
     "compact": lambda: Compact(3, 3, 6, 2),
     "compact-x3": lambda: Compact(3, 3, 6, 2, scale=3),
     "rrdb": lambda: RRDB(3, 3, 4, 2, 1),
@@ -26,7 +28,7 @@ MAKE = {
     "resnet-residual": lambda: ResNet(3, 3, 4, 1, residual=True),
 }
 EXACT = [name for name in MAKE if not name.startswith("resnet")]
-RESIZED = [name for name in MAKE if "resunet-x2" != name and "compact-x3" != name]
+RESIZED = [name for name in MAKE if name not in ("resunet-x2", "resunet-spade-x2", "compact-x3")]
 """Those that do not shuffle pixels."""
 
 
@@ -155,6 +157,7 @@ def test_sizes_are_the_published_ones():
     with torch.device("meta"):
         assert count(Compact(3, 3, 64, 16, 4)) == 621_424
         assert count(RRDB(3, 3)) == 16_697_987
+        assert count(ResUNet(3, 3, 32, depth=4)) == 6_196_131  # as it was before there was SPADE
         assert count(ResNet(3, 3)) == 11_378_179 and count(ResNet(3, 3, blocks=6)) == 7_837_699
 
 
@@ -202,6 +205,43 @@ def test_a_gated_block_by_hand():
     nn.init.zeros_(block.mix.weight)
     block.mix.bias.data = torch.tensor([2.0, 3, 5, 7])
     torch.testing.assert_close(block(x), x + 31)
+
+
+def test_a_spade_norm_by_hand():
+    norm, x = resunet.Spade(4, 1), torch.tensor([[[[3.0, 5.0] * 2] * 2] * 2])  # every place: -1, 1, -1, 1
+    nn.init.zeros_(norm.scale_shift.weight)
+    image = torch.rand(1, 1, 2, 2)
+    torch.testing.assert_close(norm(x, image), torch.tensor([-1.0, 1.0] * 2).expand(1, 2, 2, 4), rtol=1e-4, atol=0)
+    norm.scale_shift.bias.data = torch.tensor([1.0, 2, 3, 4, 10, 20, 30, 40])
+    torch.testing.assert_close(norm(x, image), torch.tensor([-2.0 + 10, 3 + 20, -4 + 30, 5 + 40]).expand(1, 2, 2, 4), rtol=1e-4, atol=0)
+    centred(norm.look, 1.0, -1.0)  # what is below 0 is not seen
+    centred(norm.scale_shift, 2.0, *[0.0] * 4, 1.0, 0.0, 0.0)
+    one = torch.ones_like(image[:, 0])
+    wanted = torch.stack([-1 - 2 * image[:, 0], 1 + image[:, 0], -one, one], 3)
+    torch.testing.assert_close(norm(x, image), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_spade_tells_plain_labels_apart_that_the_rest_of_the_network_does_not_see():
+    """With nothing coming in from the encoder, only the norms of the decoder know what the input is."""
+    for spade in (False, True):
+        net = ResUNet(3, 3, 4, depth=2, blocks=1, spade=spade)
+        for parameter in net.parameters():
+            if (parameter == 0).all():
+                nn.init.normal_(parameter, 0, 0.3)
+        nn.init.zeros_(net.stem.weight)
+        dark, light = (net(torch.full((1, 3, 16, 16), shade)) for shade in (-0.5, 0.5))
+        assert torch.allclose(dark, light) != spade
+
+
+def test_spade_sees_the_input_in_the_size_of_every_level():
+    net, seen = ResUNet(3, 3, 4, depth=3, blocks=2, spade=True), []
+    for norm in (m for m in net.modules() if isinstance(m, resunet.Spade)):
+        norm.register_forward_hook(lambda _, given, out: seen.append(given))
+    x = torch.randn(1, 3, 16, 24)
+    net(x)
+    assert [given[1].shape[2:] for given in seen] == [(4, 6)] * 4 + [(8, 12)] * 4 + [(16, 24)] * 4
+    assert all(given[0].shape[1:3] == given[1].shape[2:] for given in seen)
+    assert torch.equal(seen[-1][1], x) and torch.allclose(seen[0][1][..., 0, 0], x[..., :4, :4].mean((2, 3)), atol=1e-6)
 
 
 def test_the_norms_of_a_gated_block_do_not_see_neighbours():
@@ -271,7 +311,7 @@ def test_starts_are_of_order_one(name, side):
     assert 0.1 < seen[0].std() < 3
 
 
-@pytest.mark.parametrize("name", ["resunet", "compact-x3", "rrdb-x2", "resnet"])
+@pytest.mark.parametrize("name", ["resunet", "resunet-spade", "compact-x3", "rrdb-x2", "resnet"])
 def test_channels_last_changes_nothing(name):
     net, x = awake(name), torch.randn(2, 3, 16, 16)
     wanted = net(x)
@@ -284,6 +324,7 @@ ONNX = {
     "enlarge-rrdb": (lambda: Enlarge(awake("rrdb-x2")), 3),
     "resnet": (lambda: awake("resnet"), 3),
     "fill-compact": (lambda: Fill(Compact(4, 3, 4, 1)), 4),
+    "spade": (lambda: awake("resunet-spade"), 3),
     "colour-resunet": (lambda: Colour(ResUNet(1, 2, 4, depth=2, blocks=1)), 1),
 }
 

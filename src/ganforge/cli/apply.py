@@ -29,6 +29,7 @@ def apply(
     tile: str = "auto",
     mask: str = "",
     hole: str = "auto",
+    grow: int = 0,
     hints: str = "",
     suffix: str = "",
     skip_existing: bool = False,
@@ -48,12 +49,13 @@ def apply(
         tile: Side of the pieces that large pictures are cut into: auto, pixels, or 0 for the whole at once.
         mask: Where the holes are, for models that fill them: a picture, or a folder of pictures of the same names.
         hole: The colour of holes in masks: white, black, or auto, which takes the rarer one and says so.
+        grow: Pixels by which holes are widened, for masks that are drawn too tight; the outer half of them fades into the picture.
         hints: Dots of known colour on a transparent picture as large as the photo, for models that colour.
-        suffix: Put behind every name: photo.jpg becomes photo-new.jpg with --suffix=-new.
+        suffix: Put behind every name in a folder: photo.jpg becomes photo-new.jpg with --suffix=-new.
         skip_existing: Leave out what is there already.
         overwrite: Replace what is there already, inputs included.
         network: Which of the model's networks, such as backward for the way back of a CycleGAN.
-        as_json: Write one line of JSON a file.
+        as_json: Write one line of JSON a file, and one of how many there were.
         device: cpu, cuda, or auto.
         code: Your own .py files that the model names and that may be run.
     """
@@ -65,14 +67,17 @@ def apply(
     wanted, there = planned(found, skip=skip_existing, overwrite=overwrite)
     model = of_model.opened(run, code=code, device=device)
     facts = of_model.facts(model, network=network, strength=strength)
-    how = Work(of_model.applier(model, strength, network), facts, side, place, hole, dots, sys.stdin.buffer, sys.stdout.buffer)
+    how = Work(of_model.applier(model, strength, network), facts, side, place, hole, dots, grow, sys.stdin.buffer, sys.stdout.buffer)
     stream = sys.stderr if out == files.STREAM else sys.stdout
     failed, said = 0, set[str]()
     for outcome in chain((Outcome(job, "skipped") for job in there), work(wanted, how)):
         stream.write(json.dumps(outcome.told()) + "\n" if as_json else _lines(outcome, said))
         stream.flush()
         failed += outcome.status == "failed"
-    if not as_json and (len(found) > 1 or failed or others):
+    if as_json:
+        counts = {"done": len(wanted) - failed, "failed": failed, "skipped": len(there), "left_alone": others}
+        stream.write(json.dumps({"status": "all", **counts}) + "\n")
+    elif len(found) > 1 or failed or others:
         left = f", {others} others left alone" if others else ""
         stream.write(f"{len(wanted) - failed} done, {failed} failed, {len(there)} skipped{left}\n")
     return DataError.exit_code if failed else 0

@@ -1,4 +1,4 @@
-"""`gan blend A B 0.3 -o MODEL`."""
+"""`gan blend A B 0.3`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated
 
 import tyro
 
-from ..core.errors import UsageError
 from .options import call
 
 
@@ -25,15 +24,16 @@ def blend(
     """Mix the weights of two models of one architecture into a new model: best a run and its fine-tuned child.
 
     Args:
-        a: A run folder, or a copy of its best/ folder.
-        b: Another.
+        a: A run folder, a copy of its best/ folder, or published weights of Real-ESRGAN's networks (.safetensors, .pth).
+        b: Another of the same kind.
         share: How much of the second: 0 is all a, 1 all b.
-        out: Folder for the new model.
+        out: Folder for the new model, of published weights a .safetensors file. Without it: the next free runs/A-B-SHARE.
         code: Your own .py files that the models name and that may be run.
     """
-    if not out:
-        raise UsageError("say where the new model goes: gan blend A B 0.3 -o mixed/.")
     from ..tasks.blend import blend as go
 
-    sys.stdout.write(f"{go(a, b, share, out, code=code)}\n")
+    made = go(a, b, share, out, code=code)
+    sys.stdout.write(f"{made.place}\n")
+    if made.left:
+        sys.stdout.write(f"  blended: {', '.join(made.names)}; left out, as only one of the two has it: {', '.join(made.left)}\n")
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -46,8 +46,8 @@ def compare(
     """
     from ..runs.compare import compare as go
 
-    chosen = {"metrics": metrics, "samples": samples, "reals": reals, "features": features, "weights": weights, "seed": seed}
-    found = go(runs, data, **chosen, out=out, code=code, device=device)
+    how: dict[str, Any] = {"metrics": metrics, "samples": samples, "reals": reals, "features": features, "weights": weights}
+    found = go(runs, data, **how, seed=seed, out=out, code=code, device=device)
     sys.stdout.write(found.table())
     sys.stdout.write(f"picture   {out}: a row a run, in this order\n" if out else "")
     return 0

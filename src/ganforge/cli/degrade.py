@@ -28,8 +28,8 @@ def degrade(
     photos: Annotated[str, tyro.conf.Positional],
     out: Annotated[str, tyro.conf.arg(aliases=("-o",))] = "",
     scale: int | None = None,
-    sigma: float | None = None,
-    quality: int | None = None,
+    sigma: str = "",
+    quality: str = "",
     draws: int = 3,
     count: int = 6,
     seed: int = 0,
@@ -40,12 +40,13 @@ def degrade(
     Of each photograph the 256 x 256 pixels with most detail are shown, at their own scale. Nothing is changed.
 
     Args:
-        preset: clean, web or harsh (made smaller for super-resolution); noise, jpeg, deblur, low-light, old-photo; grey, hinted, holes.
+        preset: clean, web or harsh (made smaller for super-resolution); noise, jpeg, deblur, gaussian-blur, low-light, old-photo; grey,
+            hinted; holes, or one kind of them alone: strokes, boxes, scratches, text.
         photos: An image, a folder of images, or an archive.
         out: Where the picture goes. Empty: degrade-PRESET.png here.
         scale: How many times smaller clean, web and harsh make images: 1 to 4, else 2.
-        sigma: Strength of noise, of 255; else 25.
-        quality: Of jpeg, 1 to 100; else 20.
+        sigma: Strength of noise, of 255, or a range such as 5-50; else 25.
+        quality: Of jpeg, 1 to 100, or a range such as 10-60; else 20.
         draws: Degraded versions of each photograph, 1 to 8.
         count: Photographs, 1 to 32, from all over the folder.
         seed: The draws follow from it.
@@ -60,12 +61,12 @@ def degrade(
     from ..data.degrade.sheet import contact_sheet, detail, photographs, visible
     from ..tasks import sheets
 
-    degradation = visible(preset, named(preset, scale, sigma, quality))
+    degradation = visible(preset, named(preset, scale, sigma or None, quality or None))
     path = _outside(Path(out or f"degrade-{preset}.png").expanduser(), photos)
     sheets.check_free(path, overwrite)
     found = [(name, detail(x, step=12)) for name, x in photographs(photos, count)]  # 12: a multiple of every scale
     torch.manual_seed(seed)
-    strengths = [f"{key} {value:g}" for key, value in (("scale", scale), ("sigma", sigma), ("quality", quality)) if value is not None]
+    strengths = [f"{key} {value}" for key, value in (("scale", scale), ("sigma", sigma), ("quality", quality)) if value]
     title, info = ", ".join([preset, *strengths, f"seed {seed}"]), PngInfo()
     info.add_text("ganforge", json.dumps({sheets.MARK: title}))
     sheets.save(contact_sheet(found, degradation, draws, title), path, info)

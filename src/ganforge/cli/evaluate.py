@@ -36,7 +36,7 @@ def evaluate(
     Args:
         subject: A run, a copy of its best/ folder, or images: a folder, an archive, a built-in set.
         data: What to compare with. Empty: what the run was trained on, its held-out part first.
-        metrics: Any of fid,kid,pr,prdc,mind,is,modes,cas; or psnr,ssim,ms-ssim,lpips of images and their originals, paired by file name.
+        metrics: Any of fid,kid,pr,prdc,mind,is,modes,cas; or psnr,ssim,ms-ssim,lpips,delta-e of images and their originals, paired by name.
             Empty: the first five, as far as the number of images allows; of a model that makes images of images, psnr, ssim and a
             perceptual distance.
         samples: Images a side. 0: as many as the reference has, at most 10,000; of a model that makes images of images, 32.

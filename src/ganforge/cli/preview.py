@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from ..core.errors import DataError, UsageError
-from .apply import parse_mask
+from .apply import existing, parse_mask
 from .options import call
 
 
@@ -23,6 +23,8 @@ def preview(
     out: Annotated[str, tyro.conf.arg(aliases=("-o",))] = "preview.png",
     mask: str = "",
     hole: str = "auto",
+    hints: str = "",
+    network: str = "generator",
     overwrite: bool = False,
     device: str = "auto",
     code: tuple[str, ...] = (),
@@ -35,11 +37,14 @@ def preview(
         out: Where the picture goes (PNG).
         mask: Where the holes are, for models that fill them.
         hole: The colour of holes in masks: white, black, or auto.
+        hints: Dots of known colour on a transparent picture as large as the photo, for models that colour.
+        network: Which of the model's networks, such as backward for the way back of a CycleGAN.
         overwrite: Replace what is there already; sheets are replaced in any case.
         device: cpu, cuda, or auto.
         code: Your own .py files that the model names and that may be run.
     """
-    place, source, target = parse_mask(mask, hole), Path(photo).expanduser(), Path(out).expanduser()
+    place, layer = parse_mask(mask, hole), existing("--hints", hints)
+    source, target = Path(photo).expanduser(), Path(out).expanduser()
     if not source.is_file():
         raise DataError(f"there is no image file {photo}.")
     if target.suffix.lower() != ".png" or target.exists() and target.samefile(source):
@@ -47,17 +52,22 @@ def preview(
     from ..data.opening import Unusable
     from ..tasks import preview as tasks
     from ..tasks import sheets
-    from ..tasks.apply import holes, of_model, pictures, provenance
+    from ..tasks.apply import holes, of_model, pictures, process, provenance
 
     sheets.check_free(target, overwrite)
     model = of_model.opened(run, code=code, device=device)
+    first = of_model.applier(model, export=network)
+    process.check_holes(first, place is not None)
+    process.check_hints(first, layer is not None)
     try:
         picture, found = pictures.read(source), None
+        dots = pictures.read(layer, sparse=True) if layer else None
         if place:
-            found, said = holes.holes(pictures.read(holes.mask_of(source, place)), picture.size, hole)
+            found, said = holes.holes(pictures.read(holes.mask_of(source, place), sparse=True), picture.size, hole)
             sys.stdout.write(said + "\n")
     except Unusable as error:
-        raise DataError(f"{photo} or its mask cannot be used: {error}.") from error
-    sheets.save(tasks.sheet(model, picture, found), target, provenance.chunks({sheets.MARK: "preview", **of_model.facts(model)}))
-    sys.stdout.write(f"{target}\n")
+        raise DataError(f"{photo}, its mask or its hints cannot be used: {error}.") from error
+    made = tasks.sheet(model, picture, found, hints=dots, export=network)
+    sheets.save(made.image, target, provenance.chunks({sheets.MARK: "preview", **of_model.facts(model, network)}))
+    sys.stdout.write("".join(f"{line}\n" for line in (target, *(f"  {note}" for note in made.notes))))
     return 0

@@ -127,8 +127,8 @@ def _value(option: str, hint: Any, value: Any, trusted: Collection[str] | None) 
         value = ref.resolve(value, home, _kind(hint), trusted) if isinstance(value, str) else value
     elif dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return rebuild(typing.cast(type, hint), value, trusted or ())
-    elif hint is str and isinstance(value, int | os.PathLike) and not isinstance(value, bool):
-        return str(value)  # size=64, out=Path("runs/mine")
+    elif hint is str and isinstance(value, int | float | os.PathLike) and not isinstance(value, bool):
+        return str(value)  # size=64, sigma=12.5, out=Path("runs/mine")
     elif hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, _kind(hint)) or hint is int and isinstance(value, bool):

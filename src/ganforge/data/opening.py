@@ -24,6 +24,7 @@ STRANGERS = (
     (b"%PDF", "a PDF document"),
     (b"8BPS", "a Photoshop file, convert to PNG"),
     (b"\0\0\0\x0cjP  ", "JPEG 2000 is not read, convert to JPEG or PNG"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000 is not read, convert to JPEG or PNG"),
     (b"\xff\x0a", "JPEG XL is not read, convert to JPEG or PNG"),
     (b"\0\0\0\x0cJXL ", "JPEG XL is not read, convert to JPEG or PNG"),
     *((bytes((0, 0, 0, size)) + b"ftyp", "a video") for size in range(8, 64, 4)),

@@ -17,7 +17,7 @@ from ganforge.data.alike import joined
 from ganforge.data.decode import Look
 from ganforge.data.hold import some
 from ganforge.data.partners import MaskedSet, PairSet
-from ganforge.data.photos import PhotoOptions, check_choice, check_side, opened, reported
+from ganforge.data.photos import NO_MASKS, POLARITIES, PhotoOptions, check_choice, check_side, opened, reported
 from ganforge.data.source import Files, Skip, cache_folder, plain
 from ganforge.data.whole import Album, Decoded, whole
 
@@ -39,10 +39,13 @@ class Pairs(PhotoOptions):
     given one."""
     load_size: int = 0
     """First bring every image to this side, as pix2pix does with 286 and pieces of 256. 0: leave images as large as they are."""
+    hole: str = "auto"
+    """Of masks that say what is missing: white or black is missing; auto: the rarer of the two."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("direction", self.direction, WAYS)
+        check_choice("hole", self.hole, POLARITIES)
         check_sizes(self.size, self.load_size)
 
     def load(self, cache: Path | None = None) -> PairSet:
@@ -109,8 +112,10 @@ def _made(options: Pairs, files: Files, layout: layouts.Pairs, used: Sequence[in
     notes = [layout.sentence(), *_unused(files, layout, used)]
     way: dict[str, Any] = {"side": side, "flip": options.flip == "yes", "turn": options.turn, "scale": scale}
     if masks:
-        way["hole"], told = _polarity(given)
+        way["hole"], told = _polarity(given, options.hole)
         notes.append(told)
+    elif options.hole != "auto":
+        notes.append(NO_MASKS.format(hole=options.hole))
     count, held = int((~out).sum()), int(out.sum())
     looked = wanted.only([*{name: k for k, name in enumerate(wanted.names)}.values()])  # one image may have several masks
     report = reported(options, files, made, skips, looked, (count, held), notes, side, "images with masks" if masks else "pairs")
@@ -200,12 +205,13 @@ def _groups(options: Pairs, given: Album, wanted: Album, masks: bool) -> NDArray
     return joined(len(wanted), [*enumerate(wanted.alike(options.flip == "yes").near.tolist()), *same])
 
 
-def _polarity(masks: Album) -> tuple[str, str]:
-    """The colour of holes, and a sentence on it."""
+def _polarity(masks: Album, wanted: str) -> tuple[str, str]:
+    """The colour of holes, `wanted` or for "auto" the rarer one, and a sentence on it."""
     light = [mask.max(0) for mask in masks.photos]
     pixels = sum(one.size for one in light)
     white = sum(int((one >= 128).sum()) for one in light) / pixels
     grey = sum(int(((one > 32) & (one < 224)).sum()) for one in light) / pixels
-    hole = "white" if white <= 0.5 else "black"
-    told = f"masks: {100 * (white if hole == 'white' else 1 - white):.0f} % hole, {hole} = hole (the rarer colour)"
+    hole = wanted if wanted != "auto" else "white" if white <= 0.5 else "black"
+    how = f"as --hole {hole} says" if wanted != "auto" else "the rarer colour"
+    told = f"masks: {100 * (white if hole == 'white' else 1 - white):.0f} % hole, {hole} = hole ({how})"
     return hole, told + f"; {100 * grey:.0f} % of their pixels are grey, light ones count as white" * (grey > 0.05)

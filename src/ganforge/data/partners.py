@@ -54,6 +54,9 @@ class PairSet(PhotoSet):
         both = {"x": self.album.photos[row], "given": self.given.photos[row]}
         return as_batch({key: np.array(photo)[None] for key, photo in both.items()}, torch.device("cpu"))
 
+    def _titles(self) -> Sequence[str]:
+        return self.given.names
+
     def _facts(self) -> tuple[Any, ...]:
         return *super()._facts(), self.scale
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LEAST, MOST = 8, 1024
 """Sides that pieces may have."""
+POLARITIES = ("auto", "white", "black")
+"""Colours of holes in masks."""
+NO_MASKS = "there are no masks here of which --hole {hole} could speak"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +61,13 @@ class Photos(PhotoOptions):
 
     crop: int = 64
     """Side of the pieces in pixels, from 8 to 1024. Photographs of less than half of it are skipped; what smaller ones lack is mirrored."""
+    hole: str = "auto"
+    """Of masks that say what is missing: white or black is missing; auto: the rarer of the two."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_side("crop", self.crop)
+        check_choice("hole", self.hole, POLARITIES)
 
     def load(self, cache: Path | None = None, multiple: int = 1) -> PhotoSet:
         """Decode everything into a set of photographs; what does not fit into memory is kept in `cache` (or $GANFORGE_CACHE).
@@ -83,7 +89,7 @@ class Photos(PhotoOptions):
             pairs = layouts.pairs_in(files)
             if pairs and pairs.likely and pairs.form in ("damaged", "masks"):
                 same = {field.name: getattr(self, field.name) for field in fields(PhotoOptions)}
-                return Pairs(size=self.crop, **same).load(cache)
+                return Pairs(size=self.crop, hole=self.hole, **same).load(cache)
             every, side = [*files.skipped], self.crop // multiple * multiple
             parts = arrange(files, "none")
             position = {name: i for i, name in enumerate(files.names)}
@@ -94,7 +100,7 @@ class Photos(PhotoOptions):
         near = made.album.alike(self.flip == "yes").near
         out = own if own.any() else some(made.album.marks, near, self.hold_out)
         album, held = made.album.only(np.flatnonzero(~out).tolist()), made.album.only(np.flatnonzero(out).tolist())
-        notes = [*parts.notes]
+        notes = [*parts.notes, *([NO_MASKS.format(hole=self.hole)] if self.hole != "auto" else [])]
         if pairs and pairs.likely:
             notes.append(f"every image is taken for a clean photograph here, though they look like pairs: {pairs.sentence()}")
         report = reported(self, files, made, every, made.album, (len(album), len(held)), notes, side)

@@ -102,6 +102,13 @@ class PhotoSet:
         part = self.held_out or self
         return (part._whole(row) for row in range(min(count, len(part))))
 
+    def titles(self) -> Sequence[str]:
+        """The file names of what is given in the examples of `wholes`."""
+        return (self.held_out or self)._titles()
+
+    def _titles(self) -> Sequence[str]:
+        return self.album.names
+
     def _stream(self, size: int, seed: int, start: int, mine: slice, device: torch.device, of: str = "x") -> Iterator[dict[str, Tensor]]:
         order, step = Order(len(self), seed, f"photographs of {of}"), start
         while True:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.method import Batch, Method, Player, Progress, Update
+from ..distances import Terms, used, weighed
 from ..losses import Pair
 from ..networks.patches import PatchHeads, patch_nce, places
 from .two_player import verdict
@@ -21,7 +22,8 @@ class CUT(Method):
     A place of the made image is to be more like the same place of the given one, as the generator itself sees them, than like other
     places (eq. 3). heads: compare these maps, at so many `patches` each; they move with the generator. identity: ask the same of
     images of B and what is made of them (eq. 5), each with half the weight, as the published code. mirror: show the generator half of
-    the images mirrored, and mirror its maps back (FastCUT); they must show the image without a border on one side alone.
+    the images mirrored, and mirror its maps back (FastCUT); they must show the image without a border on one side alone. terms: distances
+    of what was made to what was given.
     """
 
     generator: Any
@@ -43,11 +45,12 @@ class CUT(Method):
         patches: int = 256,
         identity: bool = True,
         mirror: bool = False,
+        terms: Terms | None = None,
     ) -> None:
         super().__init__()
         self.generator, self.discriminator, self.heads, self.loss = generator, discriminator, heads, loss
         self.adversarial_weight, self.contrast_weight = adversarial_weight, contrast_weight
-        self.patches, self.identity, self.mirror = patches, identity, mirror
+        self.patches, self.identity, self.mirror, self.terms = patches, identity, mirror, used(terms or {})
         makers = [generator, heads]
         self.d = Player("discriminator", [discriminator], optimizer(list(discriminator.parameters())), None, schedule)
         self.g = Player("generator", makers, optimizer([p for net in makers for p in net.parameters()]), None, schedule)
@@ -61,7 +64,8 @@ class CUT(Method):
         a, b = self.given(batch), batch["x"]
 
         turned = torch.rand(len(a), device=a.device) < 0.5 if self.mirror else None
-        made = self.generator(torch.cat([mirrored(a, turned), b]) if self.identity else mirrored(a, turned))
+        shown = mirrored(a, turned)
+        made = self.generator(torch.cat([shown, b]) if self.identity else shown)
         fake = made[: len(a)]
         on_real, on_fake = self.discriminator(b)[0], self.discriminator(fake.detach())[0]
         yield Update(self.d, self.loss.d(on_real, on_fake).mean(), verdict(on_real, on_fake))
@@ -71,7 +75,11 @@ class CUT(Method):
         if self.identity:
             lost["contrast/identity"] = self.contrast(b, made[len(a) :])
         contrast = torch.stack([*lost.values()]).mean()
-        yield Update(self.g, self.adversarial_weight * fool + self.contrast_weight * contrast, lost)
+        total = self.adversarial_weight * fool + self.contrast_weight * contrast
+        if self.terms:
+            more, off = weighed(self.terms, fake, shown)
+            total, lost = total + more, lost | off
+        yield Update(self.g, total, lost)
 
     def contrast(self, source: Tensor, made: Tensor, turned: Tensor | None = None) -> Tensor:
         """Mean of `patch_nce` over layers and images, a scalar: of what was made of (n, c, h, w), (n,) bool of which were mirrored."""

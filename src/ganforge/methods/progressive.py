@@ -16,15 +16,15 @@ from .two_player import Penalty, TwoPlayer
 class Progressive(Around):
     """A game whose networks have a buffer `level`, and whose discriminator shows real images `as_grown`.
 
-    growth: share of the budget after which they are fully grown. Every resolution but the first is faded in for as long as
-    the one before it was trained alone. penalty: weight of `drift` on the discriminator.
+    growth: share of the budget after which they are fully grown; 0: they are from the start. Every resolution but the first is faded in
+    for as long as the one before it was trained alone. penalty: weight of `drift` on the discriminator.
     """
 
     def __init__(self, game: TwoPlayer, *, growth: float = 0.5, penalty: float = 0.001) -> None:
         super().__init__(game)
         self.growth = growth
         most = 2 * self.generator.grid.doublings
-        if most:
+        if most and growth:
             self.stages = {(k + 0.5) * growth / most: growth / most for k in range(most)} | {(1 + growth) / 2: 1 - growth}
         game.penalties = [*game.penalties, Penalty(drift, penalty)] if penalty else game.penalties
 

@@ -17,14 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from ..core.method import Batch, Method, Player, Progress, Update
-from ..distances import feature_matching
+from ..distances import Terms, feature_matching, used, weighed
 from ..losses import Pair
 from .two_player import verdict
 
 Degrade = Callable[[Tensor], Tensor]
 """Clean images (n, 3, h, w) in [-1, 1] -> what the generator is given of them, (n, c, h', w')."""
-Terms = Mapping[str, tuple[Callable[[Tensor, Tensor], Tensor], float]]
-"""Name -> a distance of made to wanted images, (n, 3, h, w), same -> (n,), and its weight; those of weight 0 are left out."""
 ALONE = 0.25
 """Share of the adversarial phases in which the discriminator learns alone."""
 CALM = 0.1
@@ -67,8 +65,7 @@ class Restoration(Method):
     ) -> None:
         super().__init__()
         self.generator, self.discriminator, self.degrade, self.loss, self.lr = generator, discriminator, degrade, loss, lr
-        self.terms = {name: term for name, term in terms.items() if term[1]}
-        self.late_terms = {name: term for name, term in {**terms, **(late_terms or {})}.items() if term[1]}
+        self.terms, self.late_terms = used(terms), used({**terms, **(late_terms or {})})
         self.feature_weight, self.adversarial_weight = feature_weight, adversarial_weight
         self.g = Player("generator", [generator], optimizer(list(generator.parameters())), None, self.schedule)
         self.players, self.alone, self.both = [self.g], 1.0, 1.0
@@ -135,11 +132,3 @@ class Restoration(Method):
     @property
     def exports(self) -> Mapping[str, nn.Module]:
         return {way: getattr(self, way) for way in self.ways}
-
-
-def weighed(terms: Terms, made: Tensor, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """The weighted distance of made images to the wanted ones, a scalar in fp32, and its terms as they are logged."""
-    made, x = made.float(), x.float()
-    off = {f"distance/{name}": distance(made, x).mean() for name, (distance, _) in terms.items()}
-    total = sum((weight * term for (_, weight), term in zip(terms.values(), off.values(), strict=True)), made.new_zeros(()))
-    return total, off

@@ -13,6 +13,7 @@ from torch import nn
 
 from ..core.errors import UsageError
 from ..data.degrade import presets
+from ..data.degrade.strengths import Strength
 from ..data.spec import DataSpec
 from ..networks.image import compose, restorers
 from ..networks.image.restorers import Restorer
@@ -47,14 +48,14 @@ class Task(NamedTuple):
         """How many times larger the wanted image is; `scale` 0 stands for 2."""
         return (scale or 2) if self.enlarges else 1
 
-    def degradation(self, damage: str, scale: int, sigma: float, quality: int) -> presets.Degradation:
-        """What is done to clean images: `damage`, or the task's own for "". Strengths of 0 are the usual ones.
+    def degradation(self, damage: str, scale: int, sigma: Strength, quality: Strength) -> presets.Degradation:
+        """What is done to clean images: `damage`, or the task's own for "". Strengths of 0 and "" are the usual ones.
 
         Raises UsageError for unknown damage and for strengths that it does not have.
         """
         return presets.named(damage or self.degrade, scale or None, sigma or None, quality or None)
 
-    def check(self, damage: str, scale: int, sigma: float, quality: int) -> None:
+    def check(self, damage: str, scale: int, sigma: Strength, quality: Strength) -> None:
         """Raise UsageError as `degradation` does, and for damage that is another task's. Random numbers are not moved."""
         name = (damage or self.degrade).replace("_", "-")
         if not self._takes(name, self.degradation(name, scale, sigma, quality), scale):
@@ -98,7 +99,8 @@ class Task(NamedTuple):
         with torch.random.fork_rng(devices=[]):
             given = degradation(torch.zeros(1, 3, PROBE, PROBE))
         side = PROBE // self.times(scale)
-        return given.shape[1:] == (self.inputs, side, side) and (self.inputs == 3 or name == self.degrade)
+        alike = name == self.degrade or {name, self.degrade} <= {*presets.HOLES}
+        return given.shape[1:] == (self.inputs, side, side) and (self.inputs == 3 or alike)
 
     def _has(self, name: str, scale: int) -> bool:
         try:
@@ -115,9 +117,9 @@ class Task(NamedTuple):
 super_resolution = Task("clean", compose.Enlarge, network=restorers.compact, enlarges=True)
 """two to four times the pixels; --damage clean, web or harsh says what the small pictures have been through"""
 denoise = Task("noise", compose.Residual)
-"""take away Gaussian noise, of --sigma 25 of 255"""
+"""take away Gaussian noise, of --sigma 25 of 255, or of any in a range: --sigma 5-50"""
 dejpeg = Task("jpeg", compose.Residual)
-"""take away what JPEG at --quality 20 leaves: blocks, ringing, lost colour"""
+"""take away what JPEG at --quality 20, or any of 10-60, leaves: blocks, ringing, lost colour"""
 deblur = Task("deblur", compose.Residual)
 """sharpen what a shaken camera or a lens out of focus has blurred; --damage gaussian-blur: a soft one alone"""
 low_light = Task("low-light", compose.Residual)
@@ -127,4 +129,4 @@ old_photo = Task("old-photo", compose.Residual)
 colourise = Task("hinted", compose.Colour, inputs=4, outputs=2, takes="")
 """colour for black-and-white pictures, with dots of known colour where somebody gives some"""
 inpaint = Task("holes", compose.Fill, inputs=4, takes="masks")
-"""fill holes: what a mask says is missing"""
+"""fill holes: what a mask says is missing; --damage strokes, boxes, scratches or text: holes of one kind alone"""

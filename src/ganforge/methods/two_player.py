@@ -15,14 +15,14 @@ from ..losses import Pair, smooth
 from ..networks.augment import Change
 from ..networks.diversity import mode_seeking
 from ..networks.heads import Branched
-from ..networks.image.equalised import BatchSpread
+from ..networks.image.equalised import BatchNearness, BatchSpread
 from ..penalties import PenaltyFunction, Sample
 
 Aside = Callable[[Tensor, Tensor | None], tuple[Tensor, Mapping[str, Tensor]]]
 """What the discriminator's second head says of examples (n, k), and the latents (n, z) that they were drawn from, None for real ones ->
 a loss that both players descend, a scalar, and numbers worth logging."""
 
-TOGETHER = (nn.modules.batchnorm._BatchNorm, BatchSpread)
+TOGETHER = (nn.modules.batchnorm._BatchNorm, BatchSpread, BatchNearness)
 """Layers by which a logit depends on the batch: that of a part of a batch is not the part of its logits."""
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.method import Batch, Method, Player, Progress, Update
-from ..distances import l1
+from ..distances import Terms, l1, used, weighed
 from ..losses import Pair
 from .two_player import verdict
 
@@ -52,7 +52,7 @@ class CycleGAN(Method):
 
     generator: A -> B; back: B -> A; a critic(image) -> (logits (n, k), [maps]) for each domain. pools: of fakes of A and of B.
     cycle_weight: of there and back being where one was (eq. 2), both ways; identity_weight: of leaving images of the wanted domain as they
-    are (sec. 5.2), which keeps colours; 0: none.
+    are (sec. 5.2), which keeps colours; 0: none. terms: distances of what was made to what it was made of, both ways added up.
     """
 
     paired = False
@@ -72,12 +72,13 @@ class CycleGAN(Method):
         adversarial_weight: float = 1.0,
         cycle_weight: float = 10.0,
         identity_weight: float = 5.0,
+        terms: Terms | None = None,
     ) -> None:
         super().__init__()
         self.generator, self.back, self.critic_a, self.critic_b = generator, back, critic_a, critic_b
         self.pool_a, self.pool_b = pools
         self.loss, self.adversarial_weight = loss, adversarial_weight
-        self.cycle_weight, self.identity_weight = cycle_weight, identity_weight
+        self.cycle_weight, self.identity_weight, self.terms = cycle_weight, identity_weight, used(terms or {})
         makers, critics = [generator, back], [critic_a, critic_b]
         self.g = Player("generator", makers, optimizer([p for net in makers for p in net.parameters()]), None, schedule)
         self.d = Player("discriminator", critics, optimizer([p for net in critics for p in net.parameters()]), None, schedule)
@@ -97,6 +98,9 @@ class CycleGAN(Method):
         if self.identity_weight:
             off["distance/identity"] = l1(self.back(a), a).mean() + l1(self.generator(b), b).mean()
             total = total + self.identity_weight * off["distance/identity"]
+        if self.terms:
+            (there, to_b), (back, to_a) = weighed(self.terms, fake_b, a), weighed(self.terms, fake_a, b)
+            total, off = total + there + back, off | {name: to_b[name] + to_a[name] for name in to_b}
         yield Update(self.g, total, off)
 
         real_a, past_a = self.critic_a(a)[0], self.critic_a(self.pool_a(fake_a))[0]

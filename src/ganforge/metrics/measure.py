@@ -112,6 +112,7 @@ PAIRED = {
     "ssim": "structural similarity, up to 1",
     "ms-ssim": "the same over five scales, from 176 pixels a side",
     "lpips": "distance as a network sees it",
+    "delta-e": "difference of colours to the eye, CIEDE2000: from about 1 on it is noticed",
 }
 """What compares two images and not two sets of them: see `runs.pairs`."""
 DEFAULT = "fid,kid,pr,prdc,mind"

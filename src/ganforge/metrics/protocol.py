@@ -38,6 +38,8 @@ class Evaluation:
     beside: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """The same numbers of what else was made of the same inputs, by name."""
     per_example: Sequence[Mapping[str, float]] = ()
+    examples: Sequence[str] = ()
+    """What these are called, file names where there are some; empty: their numbers."""
     memorisation: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     model: Mapping[str, Any] = field(default_factory=dict)
@@ -63,7 +65,7 @@ class Evaluation:
 def from_json(content: Mapping[str, Any], saved: Path) -> Evaluation:
     """The inverse of `Evaluation.json`. Raises KeyError or TypeError for something else."""
     fields = {key: content[key] for key in Evaluation.__dataclass_fields__ if key in content and key != "saved"}
-    lists = {key: tuple(fields.get(key, ())) for key in ("notes", "per_example")}
+    lists = {key: tuple(fields.get(key, ())) for key in ("notes", "per_example", "examples")}
     return Evaluation(**{**fields, **lists, "saved": saved})
 
 
@@ -116,7 +118,9 @@ def _lines(e: Evaluation) -> list[str]:
     if e.per_class:
         lines += ["", *columns(_by_class(e))]
     if e.per_example:
-        table = [["example", *e.per_example[0]]] + [[f"{i}", *map(shown, found.values())] for i, found in enumerate(e.per_example, 1)]
+        called = e.examples or [f"{i}" for i, _ in enumerate(e.per_example, 1)]
+        table = [["example", *e.per_example[0]]]
+        table += [[name, *map(shown, found.values())] for name, found in zip(called, e.per_example, strict=True)]
         lines += ["", *columns(table)]
     return lines
 

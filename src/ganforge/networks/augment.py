@@ -154,12 +154,12 @@ class Adaptive(Change):
         quarter, turned = (math.pi / 2, 4) if h == w else (math.pi, 2)
         turns = self._sometimes(x, torch.randint(0, turned, (len(x),), device=x.device) * quarter)
         mirrors = self._sometimes(x, torch.randint(0, 2, (len(x),), device=x.device))
-        whole = [self._sometimes(x, _whole(x, side * SHIFT)) for side in (w, h)]
+        whole = self._sometimes(x, torch.stack([_whole(x, side * SHIFT) for side in (w, h)]))
         zoom = 2 ** self._sometimes(x, _normal(x, 0.2))
         part = 1 - (1 - self.p).sqrt()  # before and after the stretch: together they turn with probability p
         before, after = (self._sometimes(x, _uniform(x, -math.pi, math.pi), part) for _ in range(2))
         stretch = 2 ** self._sometimes(x, _normal(x, 0.2))
-        drift = [self._sometimes(x, _normal(x, SHIFT) * side) for side in (w, h)]
+        drift = self._sometimes(x, torch.stack([_normal(x, SHIFT) * side for side in (w, h)]))
         moves = [_scaling(1 - 2 * mirrors, torch.ones_like(zoom)), _turning(turns), _shifting(*whole), _scaling(zoom, zoom)]
         moves += [_turning(before), _scaling(stretch, 1 / stretch), _turning(after), _shifting(*drift)]
         whole_move = moves[0]
@@ -181,7 +181,8 @@ class Adaptive(Change):
         return recolour
 
     def _sometimes(self, x: Tensor, values: Tensor, p: Tensor | None = None) -> Tensor:
-        """(n,) values, each with probability p, else 0."""
+        """(n,) values, each with probability p, else 0; or (2, n), both or none of an image's two, as a shift along both axes is one
+        operation."""
         return torch.where(torch.rand(len(x), device=x.device) < (self.p if p is None else p), values.float(), 0.0)
 
 

@@ -33,6 +33,7 @@ NAMES = {
     "projected": "Projected",
     "r3gan": "R3GAN",
     "r3gan-cifar10": "R3GANCIFAR10",
+    "r3gan-ffhq64": "R3GANFFHQ64",
     "r3gan-ffhq256": "R3GANFFHQ256",
     "r3gan-imagenet32": "R3GANImageNet32",
     "r3gan-imagenet64": "R3GANImageNet64",

@@ -23,6 +23,7 @@ class Auto(R3GAN):
     width: int = 0
     blocks: int = 1
     expansion: int = 1
+    group: int = -1
     penalty: tuple[Annotated[FunctionType, Named(penalties)], ...] = (penalties.r1_finite_difference, penalties.r2_finite_difference)
     penalty_weight: float = 0.0
     penalty_end: float = 0.5

@@ -47,7 +47,7 @@ LIMITS = {
     "label_dropout": (0, 0.99),
     "group": (-1, math.inf),
     "mixing": (0, 1),
-    "growth": (0.01, 1),
+    "growth": (0, 1),
     "codes": (2, math.inf),
 }
 """Least and most of the options that have limits."""

@@ -40,7 +40,7 @@ class CUT(TranslationRecipe):
     """Spectral norm in the discriminator."""
 
     def limits(self) -> Mapping[str, tuple[float, float]]:
-        return {"blocks": (1, math.inf), "contrast_weight": (0, math.inf), "patches": (2, math.inf)}
+        return {"blocks": (1, math.inf), "patches": (2, math.inf)}
 
     def dataset(self) -> Any:
         return self.data.load()

@@ -27,7 +27,7 @@ POOLS = (
 class CycleGAN(TranslationRecipe):
     """Learns both ways at once: `generator` is A to B, `backward` B to A. Where one way is enough, cut is cheaper.
 
-    Colours that come out inverted call for a higher --identity-weight.
+    Colours that come out inverted call for a higher --identity-weight, or a --colour-weight.
     """
 
     data: Domains
@@ -45,7 +45,7 @@ class CycleGAN(TranslationRecipe):
     """Spectral norm in the discriminators."""
 
     def limits(self) -> Mapping[str, tuple[float, float]]:
-        return {"blocks": (1, math.inf), "pool": (0, 10_000), **dict.fromkeys(("cycle_weight", "identity_weight"), (0, math.inf))}
+        return {"blocks": (1, math.inf), "pool": (0, 10_000)}
 
     def dataset(self) -> Any:
         return self.data.load()
@@ -62,8 +62,9 @@ class CycleGAN(TranslationRecipe):
         a, b = spec.given[0], spec.shape[0]
         if a != b and self.identity_weight:
             raise UsageError(f"--identity-weight needs domains of as many channels; got {a} and {b}. 0 leaves it out.")
-        if a != b and self.residual:
-            raise UsageError(f"--residual needs domains of as many channels; got {a} and {b}.")
+        for option in ("residual", "colour_weight"):
+            if a != b and getattr(self, option):
+                raise UsageError(f"--{option.replace('_', '-')} needs domains of as many channels; got {a} and {b}.")
         there, back = (ResNet(*ends, self.width, self.blocks, self.residual).to(spec.device) for ends in ((a, b), (b, a)))
         critics = (Patch(c, self.d_width, spectral=self.spectral).to(spec.device) for c in (a, b))
         pools = Pool(self.pool, spec.given).to(spec.device), Pool(self.pool, spec.shape).to(spec.device)

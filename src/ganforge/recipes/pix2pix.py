@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,18 +13,19 @@ from ..data.layouts import HOLES
 from ..data.pairs import Pairs
 from ..data.spec import DataSpec
 from ..methods.paired import Paired
-from ..networks.image.patch import Patch
+from ..networks.image.patch import Scales
 from ..networks.image.resunet import ResUNet
+from .parts import PairParts
 from .translation import TranslationRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pix2Pix(TranslationRecipe):
+class Pix2Pix(TranslationRecipe, PairParts):
     """The paper's losses, weights and budget around a generator of our own: its U-Net takes only sizes that 256 divides, and batch norm and
     dropout make it another network in training than in use.
 
     The game of pix2pixHD (arXiv:1711.11585): --scales 2 --loss least_squares --adversarial-weight 2 --pixel-weight 0 --feature-weight 40.
-    40 times the mean over its layers is 10 times their sum, as published.
+    40 times the mean over its layers is 10 times their sum, as in its published code, which takes the mean over the scales, too.
     """
 
     data: Pairs
@@ -34,8 +34,10 @@ class Pix2Pix(TranslationRecipe):
     """How often the generator halves the resolution."""
     blocks: int = 2
     """Its blocks at every resolution."""
+    spade: bool = False
+    """Tell the generator what the input shows at every resolution of its way up (SPADE): for label maps, whose plain areas norms forget."""
     scales: int = 1
-    """Sizes at which discriminators judge: as it is, halved, quartered."""
+    """Sizes at which discriminators judge: as it is, halved, quartered. Their losses are added up."""
     spectral: bool = False
     """Spectral norm in the discriminator."""
     loss: Annotated[losses.Pair, Named(losses)] = losses.logistic
@@ -45,9 +47,12 @@ class Pix2Pix(TranslationRecipe):
     feature_weight: float = 0.0
     """Weight of the same between the discriminator's maps (pix2pixHD)."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_weights(self.data.size, self.data.size, "--size")
+
     def limits(self) -> Mapping[str, tuple[float, float]]:
-        sizes = {"depth": (1, 8), "scales": (1, 4)}
-        return {**sizes, **dict.fromkeys(("pixel_weight", "feature_weight"), (0, math.inf))}
+        return {"depth": (1, 8), "scales": (1, 4)}
 
     def dataset(self) -> Any:
         """The pairs. Raises UsageError for masks, which say what is missing: nothing is missing of what this game is given."""
@@ -58,7 +63,9 @@ class Pix2Pix(TranslationRecipe):
 
     def method(self, spec: DataSpec) -> Paired:
         shared = self.shared(spec)
-        generator = ResUNet(spec.given[0], spec.shape[0], width=self.width, depth=self.depth, blocks=self.blocks)
-        critic = Patch(spec.shape[0] + spec.given[0], self.d_width, scales=self.scales, spectral=self.spectral)
+        shared["terms"] |= self.seen(spec.device)
+        sizes = {"width": self.width, "depth": self.depth, "blocks": self.blocks}
+        generator = ResUNet(spec.given[0], spec.shape[0], **sizes, spade=self.spade)
+        critic = Scales(spec.shape[0] + spec.given[0], self.d_width, scales=self.scales, spectral=self.spectral)
         parts = generator.to(spec.device), critic.to(spec.device)
         return Paired(*parts, pixel_weight=self.pixel_weight, feature_weight=self.feature_weight, **shared)

@@ -22,7 +22,7 @@ class ProGAN(TwoPlayerRecipe):
     networks: Annotated[image.Networks, Named(image)] = image.progan
     z: int = 512
     growth: float = 0.5
-    """Share of the budget after which the networks have their full size."""
+    """Share of the budget after which the networks have their full size. 0: from the start."""
     drift: float = 0.001
     """Weight of the squared logits of real images."""
     loss: Annotated[losses.Pair, Named(losses)] = losses.wasserstein

@@ -16,6 +16,5 @@ class R3GANCIFAR10(R3GAN):
     cap: ClassVar[int] = 1
     pool: ClassVar[bool] = True
     augment: str = "ramp"
-    group: int = 16
     width: int = 768
     run: Run = field(default_factory=lambda: Run(batch=512))

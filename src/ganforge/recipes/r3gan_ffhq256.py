@@ -15,6 +15,5 @@ class R3GANFFHQ256(R3GAN):
 
     pool: ClassVar[bool] = True
     augment: str = "ramp"
-    group: int = 16
     penalty_weight: float = 150.0
     run: Run = field(default_factory=lambda: Run(batch=256))

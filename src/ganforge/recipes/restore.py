@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from .. import losses
 from ..core.optim import optimizer
 from ..core.recipe import Named
 from ..core.run import Run
+from ..data.degrade.strengths import tidied
 from ..data.photos import Photos
 from ..data.spec import DataSpec
 from ..methods import tasks
@@ -30,13 +30,13 @@ class Restore(Weighed):
     task: Annotated[tasks.Task, Named(tasks)] = tasks.super_resolution
     """What to learn: `gan list tasks`."""
     damage: str = ""
-    """Another degradation than the task's own; for super-resolution clean, web or harsh."""
+    """Another degradation than the task's own: clean, web or harsh for super-resolution, strokes, boxes, scratches or text for inpaint."""
     scale: int = 0
     """Super-resolution: how many times larger, 2, 3 or 4. 0: as the data is, where it holds small and large images, else 2."""
-    sigma: float = 0.0
-    """Denoising: standard deviation of the noise, of 255. 0: 25."""
-    quality: int = 0
-    """Of the JPEG files that are to be mended. 0: 20."""
+    sigma: str = ""
+    """Denoising: standard deviation of the noise, of 255, or a range such as 5-50 for a network that is not told it. Empty: 25."""
+    quality: str = ""
+    """Of the JPEG files that are to be mended, or a range such as 10-60. Empty: 20."""
     network: Annotated[restorers.Restorer, Named(restorers)] = restorers.auto
     """What learns it; auto: what suits the task."""
     width: int = 0
@@ -54,8 +54,8 @@ class Restore(Weighed):
     run: Run = field(default_factory=lambda: Run(batch=16))
 
     def __post_init__(self) -> None:
-        check_limits(self, dict.fromkeys(("width", "blocks"), (0, math.inf)))
-        check_limits(self, {"adversarial": (0, 0.9), "d_width": (1, 10_000), "lr": (1e-30, 1e30)})
+        tidied(self, "sigma", "quality")
+        check_limits(self, {"width": (0, 1e6), "blocks": (0, 1e6), "adversarial": (0, 0.9), "d_width": (1, 10_000), "lr": (1e-30, 1e30)})
         self.check_weights(self.task.side(self.data.crop, self.scale), self.data.crop)
         self.task.check(self.damage, self.scale, self.sigma, self.quality)
 

@@ -15,10 +15,11 @@ from ..core.run import Run
 from ..core.schedule import held
 from ..data.spec import DataSpec
 from .base import LIMITS, check_limits
+from .parts import Parts, weights
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslationRecipe:
+class TranslationRecipe(Parts):
     """Images in, images of the same size out. Published weights are for least squares that are not halved, as ours are: hence a 2."""
 
     width: int = 64
@@ -42,8 +43,7 @@ class TranslationRecipe:
     run: Run = field(default_factory=lambda: Run(batch=1))
 
     def __post_init__(self) -> None:
-        own = {"d_width": (1, math.inf), "lr_hold": (0, 0.999), "adversarial_weight": (0, math.inf)}
-        check_limits(self, {**LIMITS, **own, **self.limits()})
+        check_limits(self, {**LIMITS, "d_width": (1, math.inf), "lr_hold": (0, 0.999), **weights(self), **self.limits()})
 
     def limits(self) -> Mapping[str, tuple[float, float]]:
         """Least and most of a recipe's own options."""
@@ -57,5 +57,5 @@ class TranslationRecipe:
             raise UsageError(f"a translation needs inputs and outputs of one size; got {got}. {enlarge}")
         rate = held(self.lr, 0.0, self.lr_hold)
         maker = optimizer(self.optimizer, self.lr, (self.beta1, self.beta2))
-        common = {"loss": self.loss, "adversarial_weight": self.adversarial_weight}
+        common = {"loss": self.loss, "adversarial_weight": self.adversarial_weight, "terms": self.terms()}
         return {**common, "optimizer": maker, "schedule": lambda now: {"lr": rate(now)}}

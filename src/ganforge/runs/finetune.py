@@ -11,6 +11,8 @@ from ..core import recipe as recipes_json
 from ..core.errors import CheckpointError, UsageError
 from ..core.run import Run
 from ..data.images import Images
+from ..networks.image.grid import grid
+from ..networks.image.progan import WHOLE
 from ..recipes import find
 from . import heritage
 from .eyes import of_run, typed
@@ -64,5 +66,20 @@ def start(path: Path, data: str, code: Collection[str] = (), freeze: int = 0) ->
         note = f"the model's --evaluate {evaluate} names a file and is not taken over: give it again if you trust that file"
         recipe = dataclasses.replace(recipe, run=dataclasses.replace(recipe.run, evaluate="auto"))
         parent = dataclasses.replace(parent, notes=(*parent.notes, note))
+    recipe, parent = grown(recipe, parent)
     kept = {field: getattr(recipe.run, field) for field in ("batch", "accumulate", "ema", "evaluate")}
     return dataclasses.replace(recipe, data=images, run=Run(**kept)), parent
+
+
+def grown(recipe: Any, parent: heritage.Parent) -> tuple[Any, heritage.Parent]:
+    """A recipe of growing networks keeps those of a fully grown parent so: grown anew they would draw a few pixels again, unlearning the
+    rest. One that was stopped as it grew grows from the smallest map, and is told so. Other recipes stay as they are."""
+    level = parent.weights.get("generator.level")
+    if level is None or not hasattr(recipe, "growth"):
+        return recipe, parent
+    part, whole = float(level) / WHOLE, grid(*parent.spec.shape[1:]).doublings
+    if part < whole:
+        note = f"the model was grown by {part:g} of {whole} resolutions when it was stopped; it grows from its smallest map again"
+    else:
+        recipe, note = dataclasses.replace(recipe, growth=0.0), "the model is fully grown and stays so, unless you give a --growth"
+    return recipe, dataclasses.replace(parent, notes=(*parent.notes, note))

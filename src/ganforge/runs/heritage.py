@@ -134,10 +134,11 @@ def read(path: Path, code: Collection[str] = (), freeze: int = 0) -> Parent:
 def class_axes(content: Mapping[str, Any], code: Collection[str] = ()) -> dict[str, int | None]:
     """The weights of a model whose shapes follow the number of classes: name -> the axis along which each class has its own numbers.
 
-    None where no axis is as long as there are classes, so that nobody can say which numbers are whose. Found by building the
-    networks once more, for one class more.
+    With label dropout there is one row more, the last, for no class. None where no axis is as long, so that nobody can say which numbers
+    are whose. Found by building the networks once more, for one class more.
     """
     method, spec = model.build(content, code)
+    count = len(_names(spec)) + bool(content["fields"].get("label_dropout"))
     names, more = [*spec.names, ""], spec.classes + bool(spec.classes)
     other, _ = model.build({**content, "spec": {**content["spec"], "classes": more, "names": names}}, code)
     larger, axes = other.state_dict(), {}
@@ -145,7 +146,7 @@ def class_axes(content: Mapping[str, Any], code: Collection[str] = ()) -> dict[s
         shape = larger[name].shape if name in larger else ()
         if value.shape != shape:
             apart = [axis for axis, pair in enumerate(zip(value.shape, shape, strict=False)) if pair[0] != pair[1]]
-            clear = len(apart) == 1 and value.is_floating_point() and value.shape[apart[0]] == len(_names(spec))
+            clear = len(apart) == 1 and value.is_floating_point() and value.shape[apart[0]] == count
             axes[_plain(name)] = apart[0] if clear else None
     return axes
 
@@ -261,8 +262,12 @@ def _names(spec: DataSpec) -> tuple[str, ...]:
 
 
 def _rows(value: Tensor, axis: int, old: Sequence[str], new: Sequence[str]) -> Tensor:
-    """The numbers of classes `old` along an axis, brought to the order of `new`; NaN for classes that are not among them."""
-    found = value.index_select(axis, torch.tensor([old.index(name) if name in old else 0 for name in new]))
+    """The numbers of classes `old` along an axis, brought to the order of `new`; NaN for classes that are not among them.
+
+    What stands beyond those of `old` is of no class (label dropout), and stays the last.
+    """
+    none = range(len(old), value.shape[axis])
+    found = value.index_select(axis, torch.tensor([*(old.index(name) if name in old else 0 for name in new), *none]))
     return found.index_fill(axis, torch.tensor([i for i, name in enumerate(new) if name not in old], dtype=torch.long), torch.nan)
 
 

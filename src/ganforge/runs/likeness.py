@@ -22,7 +22,7 @@ from ..core.train import TICKS, Tick
 from ..data.source import cache_folder
 from ..metrics import measure
 from ..metrics.features import extract, to_uint8
-from ..metrics.likeness import KNOWN, Sight, check_name, sight
+from ..metrics.likeness import Later, Sight, check_name, other_than, sight
 from ..metrics.pairs import MOST, psnr, ssim
 from . import pictures
 from .eyes import choose, of_run
@@ -189,8 +189,11 @@ def affordable(option: str, method: Any, data: Any, device: str, code: Collectio
 
 
 def eyes_of(method: Any, wanted: str = "") -> str:
-    """Whose maps judge (`metrics.likeness.sight`): those that are wanted; else others than the loss has looked at, so the random ones."""
-    return wanted or (KNOWN[1] if "perceptual" in getattr(method, "late_terms", ()) else "")
+    """Whose maps judge (`metrics.likeness.sight`): those that are wanted; else the best at hand, "", or what the loss looks not through."""
+    distances = [distance for name in ("terms", "late_terms") for distance, _ in getattr(method, name, {}).values()]
+    eyes = [getattr(distance, "__self__", distance) for distance in distances]
+    looked = {each.wanted for each in eyes if isinstance(each, Later)}
+    return wanted or (other_than(looked, cache_folder()) if looked else "")
 
 
 class Opened:

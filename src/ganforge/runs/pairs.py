@@ -19,6 +19,7 @@ from ..distances import WINDOW
 from ..metrics import measure, sets
 from ..metrics import pairs as alike
 from ..metrics.album import Album, album, pairs
+from ..metrics.colour import delta_e2000
 from ..metrics.features.perceptual import LEAST, Lpips
 from ..metrics.protocol import Evaluation
 from .bar import Bar
@@ -81,6 +82,8 @@ def likeness(name: str, network: str, weights: str, device: str) -> tuple[tuple[
             raise UsageError(f"LPIPS is defined on alexnet and vgg16; got --features {network}.")
         lpips = Lpips(network, weights=weights or None, cache=cache_folder(), device=device)
         return ("LPIPS" if network == "alexnet" else f"LPIPS-{network}", lpips), f"LPIPS 0.1 {network} (weights {lpips.sha})"
+    if name == "delta-e":
+        return ("Delta-E", partial(alike.in_pieces, of_bytes(delta_e2000, device))), "Delta-E CIEDE2000 of sRGB"
     of = {"psnr": alike.psnr, "ssim": alike.ssim, "ms-ssim": alike.ms_ssim}[name]
 
     how = {"psnr": "PSNR peak 255", "ssim": "SSIM 11x11 gaussian", "ms-ssim": "MS-SSIM 5 scales"}[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import cast
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from ..core.errors import CheckpointError, UsageError
 from ..losses import LIKELIHOOD
-from ..networks.image.equalised import BatchSpread
+from ..networks.image.equalised import BatchNearness, BatchSpread
 from . import heritage, model, sampling
 
 BURN_IN, FIRST_SEED = 1000, 8_000_000
@@ -25,6 +26,8 @@ LEAST = 1e-8
 OTHER = 0x9E3779B9
 """Makes of the seed of an image the seed of its lot, so that the two have nothing to do with each other."""
 
+logger = logging.getLogger(__name__)
+
 
 class Rejection:
     """Discriminator rejection sampling: what it keeps is nearer to the training data than what the model draws, and fewer.
@@ -32,7 +35,8 @@ class Rejection:
     run: a run folder with its checkpoints, whose newest has the discriminator; drawn: the model that draws. classes: a name or number for
     all images, None: each seed draws its own. Whether a seed is kept depends on nothing but itself and these. The discriminator is taken
     as it stands, where the paper trains it on until its logits are calibrated: one that penalties keep flat rejects less than it should.
-    Raises UsageError for a run whose discriminator does not tell, CheckpointError where there is none.
+    Warns where the model is of another moment of the run than the discriminator. Raises UsageError for a run whose discriminator does not
+    tell, CheckpointError where there is none.
     """
 
     def __init__(
@@ -46,7 +50,14 @@ class Rejection:
     ) -> None:
         self.model, self.classes, self.truncation = drawn, classes, truncation
         device = next(drawn.networks["generator"].parameters()).device
-        self.discriminator = discriminator(Path(run).expanduser(), code).to(device)
+        found = heritage.read(Path(run).expanduser(), code)
+        self.discriminator = discriminator(found).to(device)
+        if (seen := drawn.facts.get("seen")) is not None and int(seen) != found.seen:
+            logger.warning(
+                "the model has seen %s images, the discriminator that judges it %s: they are of different moments of the run.",
+                f"{int(seen):,}",
+                f"{found.seen:,}",
+            )
         logits = self._logits(range(FIRST_SEED, FIRST_SEED + BURN_IN))
         self.top = float(logits.max())
         self.gamma = float(odds(logits, self.top).quantile(PERCENTILE))
@@ -74,19 +85,19 @@ def odds(logits: Tensor, top: float) -> Tensor:
     return (below - torch.log(-torch.expm1(below - LEAST))).float()
 
 
-def discriminator(run: Path, code: Collection[str] = ()) -> nn.Module:
+def discriminator(found: heritage.Parent) -> nn.Module:
     """The discriminator of a run's newest checkpoint, in eval mode. Raises as `Rejection` does."""
-    found = heritage.read(run, code)
     if not found.raw:
-        raise CheckpointError(f"{run} has no discriminator to reject by: give a run folder with its checkpoints, not a copy of best/.")
-    method, _ = model.build(found.content, code)
+        told = "give a run folder with its checkpoints, not a copy of best/."
+        raise CheckpointError(f"{found.path} has no discriminator to reject by: {told}")
+    method, _ = model.build(found.content, found.code)
     loss = found.content["fields"].get("loss")
     judge = getattr(method, "discriminator", None)
     if judge is None or loss not in LIKELIHOOD:
         raise UsageError(
             f"--reject needs a discriminator that was trained with --loss {', '.join(LIKELIHOOD)}; this run has {loss or 'none'}."
         )
-    if getattr(method, "pack", 1) > 1 or any(isinstance(module, BatchSpread) for module in judge.modules()):
+    if getattr(method, "pack", 1) > 1 or any(isinstance(module, BatchSpread | BatchNearness) for module in judge.modules()):
         raise UsageError("--reject needs a discriminator that judges images one by one; this run's looks at several together.")
     weights = {name: value for name, value in found.weights.items() if name.startswith("discriminator.")}
     judge.load_state_dict({name.removeprefix("discriminator."): value for name, value in weights.items()})

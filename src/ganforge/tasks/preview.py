@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..core.errors import UsageError
+from ..data.decode import eight_bits
 from .apply.holes import Holes
-from .apply.of_model import applier, has_strength
+from .apply.of_model import LIVELY, applier, has_strength
 from .apply.pictures import Picture, to_image
-from .apply.process import process
+from .apply.process import check_fit, process
 from .apply.tiles import Array
 
 if TYPE_CHECKING:
@@ -22,32 +23,56 @@ SIDE = 256
 STRENGTHS = (0.0, 0.5, 1.0)
 GAP, HEAD = 8, 24
 PAPER, INK = (48, 48, 48), (230, 230, 230)
+CUT = "this network looks at whole pictures, and this one is too large for that: tones of the result may differ from what is shown"
 BLOCK = 16
 """Detail is counted in blocks of so many pixels."""
 
 
-def sheet(model: Model, picture: Picture, found: Holes | None = None, side: int = SIDE) -> Image.Image:
-    """The input and what the model makes of it, side by side: at strengths 0, 0.5 and 1 where it has them. RGB.
+class Sheet(NamedTuple):
+    """A picture, RGB, and what there is to say about it."""
 
-    found: (h, w), true in the holes, for models that fill them. Raises UsageError as `process` does.
+    image: Image.Image
+    notes: tuple[str, ...]
+
+
+def sheet(
+    model: Model,
+    picture: Picture,
+    found: Holes | None = None,
+    side: int = SIDE,
+    *,
+    hints: Picture | None = None,
+    export: str = LIVELY,
+) -> Sheet:
+    """The input and what the model makes of it, side by side: at strengths 0, 0.5 and 1 where it has them.
+
+    found: (h, w), true in the holes, for models that fill them. hints: dots of known colour, for models that take some. export: which of
+    the model's networks. A network that looks at whole pictures gets the whole, unless it is so large that applying cuts it, too. Raises
+    UsageError and DataError as `process` does.
     """
     if found is not None and not found.any():
         raise UsageError("the mask has no hole: there is nothing to show.")
+    if hints is not None:
+        check_fit(hints, picture.size)
     top, left = detailed(picture.colour if found is None else found[..., None] * np.uint8(255), side)
-    first = applier(model)
+    first, size = applier(model, export=export), picture.colour.shape[:2]
+    notes: tuple[str, ...] = ()
     # what surrounds the part is seen, too, as it will be in the whole
     above, before = (max(0, at - first.reach) // first.grid * first.grid for at in (top, left))
     outer = slice(above, top + side + first.reach), slice(before, left + side + first.reach)
+    if not first.exact and first.takes_whole(*size):
+        above, before, outer = 0, 0, (slice(0, size[0]), slice(0, size[1]))
+    elif not first.exact:
+        notes = (CUT,)
     inner = slice((top - above) * first.scale, (top - above + side) * first.scale)
     across = slice((left - before) * first.scale, (left - before + side) * first.scale)
-    colour = np.ascontiguousarray(picture.colour[outer])
+    given, dots = _part(picture, outer), None if hints is None else _part(hints, outer)
     holes = None if found is None else found[outer]
-    panels = {"input": _enlarged(picture.colour[top : top + side, left : left + side], first.scale)}
-    for strength in STRENGTHS if has_strength(model) else (None,):
-        made = process(applier(model, strength), Picture(colour), holes).picture.colour[inner, across]
-        name = "result" if strength is None else f"strength {strength:g}"
-        panels[name] = to_image(Picture(np.ascontiguousarray(made))).convert("RGB")
-    return _beside(panels)
+    panels = {"input": _shown(picture.colour[top : top + side, left : left + side], first.scale)}
+    for strength in STRENGTHS if has_strength(model) and export == LIVELY else (None,):
+        made = process(applier(model, strength, export), given, holes, hints=dots).picture.colour[inner, across]
+        panels["result" if strength is None else f"strength {strength:g}"] = _shown(made)
+    return Sheet(_beside(panels), notes)
 
 
 def detailed(colour: Array, side: int) -> tuple[int, int]:
@@ -66,11 +91,14 @@ def detailed(colour: Array, side: int) -> tuple[int, int]:
     return row, column
 
 
-def _enlarged(colour: Array, scale: int) -> Image.Image:
-    image = to_image(Picture(np.ascontiguousarray(colour)))
-    if image.mode == "I;16":
-        image = to_image(Picture((np.asarray(image) >> 8).astype(np.uint8)[..., None]))
-    return image.convert("RGB").resize((image.width * scale, image.height * scale), Image.Resampling.BICUBIC)
+def _part(picture: Picture, outer: tuple[slice, slice]) -> Picture:
+    return Picture(np.ascontiguousarray(picture.colour[outer]), None if picture.alpha is None else picture.alpha[outer])
+
+
+def _shown(colour: Array, scale: int = 1) -> Image.Image:
+    """(h, w, 1 or 3) of 8 or 16 bits as RGB, which PIL would clip if it were given 16."""
+    image = to_image(Picture(np.ascontiguousarray(colour if colour.dtype == np.uint8 else eight_bits(colour)))).convert("RGB")
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.BICUBIC) if scale > 1 else image
 
 
 def _beside(panels: dict[str, Image.Image]) -> Image.Image:

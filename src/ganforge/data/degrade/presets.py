@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,10 +18,15 @@ from ganforge.core.errors import UsageError, nearest
 from ganforge.data.degrade import ageing, atoms, kernels, masks
 from ganforge.data.degrade.chains import harshly, webbed
 from ganforge.data.degrade.draws import between, chance, whole
+from ganforge.data.degrade.strengths import Strength, ends
 
 Degradation = Callable[[Tensor], Tensor]
 SHAKEN = 17
 """Side of the kernels of `blurred`."""
+SIGMA, QUALITY = 25, 20
+"""Usual strengths."""
+HOLES = ("holes", "strokes", "boxes", "scratches", "text")
+"""Degradations that cut parts out: all shapes mixed, or one kind of them alone."""
 
 
 def clean(scale: int = 2) -> Degradation:
@@ -41,20 +47,35 @@ def harsh(scale: int = 2) -> Degradation:
     return lambda x: torch.cat([harshly(one, *_smaller(one, scale)) for one in x.split(1)])
 
 
-def noise(sigma: float | tuple[float, float] = 25.0) -> Degradation:
-    """Gaussian noise of standard deviation sigma, of 255: one for all, or drawn evenly from a range. Raises UsageError below 0."""
-    low, high = sigma if isinstance(sigma, tuple) else (sigma, sigma)
-    if not 0 <= low <= high:
-        raise UsageError(f"sigma is a standard deviation from 0 to 255, such as 25, or a range of two; got {sigma}.")
-    return lambda x: atoms.stored(atoms.gaussian_noise(x, between(low, high, len(x))))
+def noise(sigma: Strength = SIGMA) -> Degradation:
+    """Gaussian noise of standard deviation sigma, of 255: one for all, or drawn evenly from a range, "5-50" or (5, 50).
+
+    Raises UsageError for what does not lie from 0 to 255.
+    """
+    _sigmas(sigma)
+    return lambda x: noised(x, sigma)[0]
 
 
-def jpeg(quality: int | tuple[int, int] = 20) -> Degradation:
-    """Through a JPEG file of a quality from 1 to 100: one for all, or drawn evenly from a range, both ends included."""
-    low, high = quality if isinstance(quality, tuple) else (quality, quality)
-    if not 1 <= low <= high <= 100:
-        raise UsageError(f"quality is a whole number from 1 to 100, such as 20, or a range of two; got {quality}.")
-    return lambda x: atoms.jpeg(x, torch.randint(low, high + 1, (len(x),)))
+def noised(x: Tensor, sigma: Strength = SIGMA) -> tuple[Tensor, Tensor]:
+    """As `noise`, and the sigma (n,) that each example drew, for methods that need to know it."""
+    drawn = between(*_sigmas(sigma), len(x))
+    return atoms.stored(atoms.gaussian_noise(x, drawn)), drawn
+
+
+def jpeg(quality: Strength = QUALITY) -> Degradation:
+    """Through a JPEG file of a quality from 1 to 100: one for all, or drawn evenly from a range, "10-60" or (10, 60), ends included.
+
+    Raises UsageError for others.
+    """
+    _qualities(quality)
+    return lambda x: compressed(x, quality)[0]
+
+
+def compressed(x: Tensor, quality: Strength = QUALITY) -> tuple[Tensor, Tensor]:
+    """As `jpeg`, and the quality (n,) that each example drew, for methods that need to know it."""
+    low, high = _qualities(quality)
+    drawn = torch.randint(low, high + 1, (len(x),))
+    return atoms.jpeg(x, drawn), drawn
 
 
 def deblur(x: Tensor) -> Tensor:
@@ -129,9 +150,12 @@ def hinted(x: Tensor) -> Tensor:
     return torch.cat([atoms.stored(y), chroma * dots, dots], 1)
 
 
-def holes(x: Tensor) -> Tensor:
-    """Parts cut out and smoothly filled: (n, 3, h, w) -> (n, 4, h, w): red, green and blue, known pixels as they are, and holes 0 or 1."""
-    return masks.cut_out(x, masks.mixed(len(x), *x.shape[2:]))
+def holes(x: Tensor, shapes: Callable[[int, int, int], Tensor] = masks.mixed) -> Tensor:
+    """Parts cut out and smoothly filled: (n, 3, h, w) -> (n, 4, h, w): red, green and blue, known pixels as they are, and holes 0 or 1.
+
+    shapes: (n, h, w) -> masks (n, 1, h, w), such as `masks.scratches`.
+    """
+    return masks.cut_out(x, shapes(len(x), *x.shape[2:]))
 
 
 PRESETS: Mapping[str, Callable[..., Degradation]] = {
@@ -147,11 +171,15 @@ PRESETS: Mapping[str, Callable[..., Degradation]] = {
     "grey": lambda: grey,
     "hinted": lambda: hinted,
     "holes": lambda: holes,
+    "strokes": lambda: partial(holes, shapes=masks.strokes),
+    "boxes": lambda: partial(holes, shapes=masks.boxes),
+    "scratches": lambda: partial(holes, shapes=masks.scratches),
+    "text": lambda: partial(holes, shapes=masks.text),
 }
 """What makes each degradation, by the name that users type."""
 
 
-def named(name: str, scale: int | None = None, sigma: float | None = None, quality: int | None = None) -> Degradation:
+def named(name: str, scale: int | None = None, sigma: Strength | None = None, quality: Strength | None = None) -> Degradation:
     """The degradation of that name; None leaves a strength at its default.
 
     Raises UsageError for a name that is none of PRESETS, and for a strength that the degradation does not have.
@@ -165,6 +193,15 @@ def named(name: str, scale: int | None = None, sigma: float | None = None, quali
         having = [key for key, each in PRESETS.items() if wrong[0] in inspect.signature(each).parameters]
         raise UsageError(f"'{name}' has no {wrong[0]}, which is for {', '.join(having)}. Leave it out.")
     return maker(**given)
+
+
+def _sigmas(sigma: Strength) -> tuple[float, float]:
+    return ends(sigma, 0, 255, "sigma is a standard deviation from 0 to 255, such as 25, or a range of them, such as 5-50")
+
+
+def _qualities(quality: Strength) -> tuple[int, int]:
+    low, high = ends(quality, 1, 100, "quality is a whole number from 1 to 100, such as 20, or a range of them, such as 10-60", whole=True)
+    return int(low), int(high)
 
 
 def _smaller(x: Tensor, scale: int) -> tuple[int, int]:

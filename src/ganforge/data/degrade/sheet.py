@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d
 from ganforge.core.errors import DataError, UsageError, nearest
 from ganforge.data.decode import flatten, pixels
 from ganforge.data.degrade.atoms import luma
-from ganforge.data.degrade.presets import Degradation
+from ganforge.data.degrade.presets import HOLES, Degradation
 from ganforge.data.opening import Unusable, affordable, damage, opened
 from ganforge.data.read import read
 from ganforge.data.source import USUAL, Arrays, Files, plain
@@ -71,7 +71,7 @@ def visible(name: str, degrade: Degradation) -> Degradation:
         y, cb, cr, _ = degrade(x).unbind(1)
         return torch.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], 1)
 
-    return {"holes": holes, "hinted": hinted}.get(name, degrade)
+    return {**dict.fromkeys(HOLES, holes), "hinted": hinted}.get(name, degrade)
 
 
 def contact_sheet(photos: list[tuple[str, Tensor]], degrade: Degradation, draws: int, title: str) -> Image.Image:

@@ -37,6 +37,8 @@ class Known:
     """Of super-resolution."""
     sigma: float = 0.0
     """Standard deviation of the noise, of 255; 0: it is estimated."""
+    quality: int = 0
+    """Of the JPEG file that it went through; 0: nobody knows."""
     kernel: NDArray[np.floating] | None = None
     """(k, k), what the blur makes of a point of light."""
     hole: NDArray[np.bool_] | None = None

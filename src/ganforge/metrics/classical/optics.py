@@ -1,4 +1,4 @@
-"""Enlarging, sharpening by a known blur, and filling of holes: (h, w, 3) uint8 -> {name: what makes such a one of it}."""
+"""Enlarging, sharpening, best by a known blur, and filling of holes: (h, w, 3) uint8 -> {name: what makes such a one of it}."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import ImageFilter
 
 from ...core.errors import UsageError
 from ...data.degrade.masks import fill
@@ -28,12 +29,18 @@ def _resized(image: Image, size: tuple[int, int], way: Pillow.Resampling) -> Ima
 
 
 def deblurred(image: Image, known: Known) -> Ways:
-    """Wiener filter and Richardson-Lucy at several strengths, both told the true kernel. Raises UsageError without it."""
-    if known.kernel is None:
-        raise UsageError("classical deblurring has to be told the blur: Known(kernel=...), of shape (k, k).")
+    """Unsharp masks, and where the kernel is known Wiener filter and Richardson-Lucy, which are told it, each at several strengths."""
     found: Ways = {"unchanged": lambda: image}
+    found |= {f"unsharp {radius} {by:g}": partial(unsharp, image, radius, by) for radius in (1, 2, 4) for by in (0.5, 1.0, 2.0)}
+    if known.kernel is None:
+        return found
     found |= {f"wiener {by:g}": partial(wiener, image, known.kernel, by) for by in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)}
     return found | {f"richardson-lucy {rounds}": partial(richardson_lucy, image, known.kernel, rounds) for rounds in (5, 10, 20, 40)}
+
+
+def unsharp(image: Image, radius: float, by: float) -> Image:
+    """`by` times what a Gaussian blur of `radius` pixels takes away, added to the image: it has to be told nothing."""
+    return np.asarray(Pillow.fromarray(image).filter(ImageFilter.UnsharpMask(radius, round(100 * by), 0)))
 
 
 def wiener(image: Image, kernel: NDArray[np.floating], balance: float) -> Image:

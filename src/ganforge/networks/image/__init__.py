@@ -54,5 +54,7 @@ dcgan_plain = Networks(_dcgan.Generator, partial(_dcgan.Discriminator, norm=_dcg
 """No norm in the discriminator: for penalties and weight clipping, which batch norm would blur over examples."""
 dcgan_spread = Networks(_dcgan.Generator, partial(_dcgan.Discriminator, spread=4))
 """DCGAN's, and the discriminator sees how much the images of a batch differ: against mode collapse."""
+dcgan_nearness = Networks(_dcgan.Generator, partial(_dcgan.Discriminator, nearness=16))
+"""DCGAN's, and the discriminator sees by learnt features how near the images of a batch are: against mode collapse."""
 dcgan_layer_norm = Networks(_dcgan.Generator, partial(_dcgan.Discriminator, norm=_dcgan.layer_norm))
 """Layer norm in the discriminator, as in WGAN-GP."""

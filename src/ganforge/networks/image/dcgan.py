@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, relu
 
 from ..conditioning import WAYS_IN_DISCRIMINATORS, WAYS_IN_GENERATORS, Join, JoinMap, PlainNorm, Projection, batch_norm, check_ways
-from .equalised import BatchSpread
+from .equalised import BatchNearness, BatchSpread
 from .grid import grid
 from .pixels import squashed
 from .strided import Down, Stem, Up
@@ -43,6 +43,7 @@ class Discriminator(nn.Module):
     """Image (n, c, h, w), y (n,) -> logits (n,). `norm` makes the norms inside; pass `plain` where a penalty forbids batch norm.
 
     spread: the head sees how much so many examples differ, neighbours in the batch (ProGAN, arXiv:1710.10196, sec. 3). 0: it does not.
+    nearness: the same by learnt features, of so many examples (minibatch discrimination, Salimans et al., 2016, arXiv:1606.03498).
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Discriminator(nn.Module):
         condition: str = "projection",
         norm: Callable[[int], nn.Module] | None = None,
         spread: int = 0,
+        nearness: int = 0,
     ) -> None:
         super().__init__()
         check_ways(condition, WAYS_IN_DISCRIMINATORS, "dcgan.Discriminator")
@@ -63,15 +65,17 @@ class Discriminator(nn.Module):
         self.downs = nn.ModuleList(Down(a, b) for a, b in zip(widths, widths[1:], strict=False))
         self.norms = nn.ModuleList([plain(widths[1]), *(norm(b) for b in widths[2:])])  # none on the first layer: paper, sec. 3
         self.spread = BatchSpread(spread) if spread else nn.Identity()
-        last = widths[-1] + bool(spread)
-        self.head = Projection(last * self.grid.height * self.grid.width, classes if condition == "projection" else 0)
+        features = (widths[-1] + bool(spread)) * self.grid.height * self.grid.width
+        self.nearness = BatchNearness(features, nearness) if nearness else nn.Identity()
+        features += self.nearness.kernels if isinstance(self.nearness, BatchNearness) else 0
+        self.head = Projection(features, classes if condition == "projection" else 0)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.grid.pad(self.join(x, y))
         for down, norm in zip(self.downs, self.norms, strict=True):
             h = leaky_relu(norm(down(h), y), 0.2, inplace=True)
-        h = self.spread(h)
-        return self.head(h.permute(0, 2, 3, 1).flatten(1), y)  # channels last, so that gradients come back in the convolutions' order
+        h = self.spread(h).permute(0, 2, 3, 1).flatten(1)  # channels last, so that gradients come back in the convolutions' order
+        return self.head(self.nearness(h), y)
 
 
 def plain(channels: int) -> nn.Module:

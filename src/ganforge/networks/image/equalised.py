@@ -75,12 +75,40 @@ class BatchSpread(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         n = len(x)
-        size = next(size for size in range(min(self.group, n), 0, -1) if n % size == 0)
+        size = _whole_groups(n, self.group)
         groups = x.float().view(n // size, size, *x.shape[1:])
         variance = (groups - groups.mean(1, keepdim=True)).square().mean(1)
         spread = (variance + 1e-8).sqrt().flatten(1).mean(1)
         spread = spread.repeat_interleave(size).view(n, 1, 1, 1).expand(n, 1, *x.shape[2:])
         return torch.cat([x, spread.to(x.dtype)], 1)
+
+
+class BatchNearness(nn.Module):
+    """Append how near each example's learnt features are to those of its group: (n, f) -> (n, f + kernels).
+
+    c_b(i) = sum over the others j of exp(-|M_b(i) - M_b(j)|_1), M(i) = T f(i) of `kernels` rows of `size` numbers (minibatch
+    discrimination, Salimans et al., 2016, arXiv:1606.03498, sec. 3.2; the paper's j = i would add 1 to all). Groups of neighbours, as in
+    `BatchSpread`, where the paper takes the whole batch.
+    """
+
+    def __init__(self, features: int, group: int = 16, kernels: int = 50, size: int = 5) -> None:
+        super().__init__()
+        self.group, self.kernels = group, kernels
+        self.tensor = nn.Linear(features, kernels * size, bias=False)
+
+    def forward(self, h: Tensor) -> Tensor:
+        n = len(h)
+        size = _whole_groups(n, self.group)
+        with torch.autocast(h.device.type, enabled=False):
+            rows = self.tensor(h.float()).view(n // size, size, self.kernels, -1)
+            apart = (rows[:, :, None] - rows[:, None]).abs().sum(-1)  # groups, i, j, kernels
+            near = (-apart).exp().sum(2) - 1
+        return torch.cat([h, near.view(n, self.kernels).to(h.dtype)], 1)
+
+
+def _whole_groups(n: int, most: int) -> int:
+    """The largest size, at most `most`, of groups that n examples fall into."""
+    return next(size for size in range(min(most, n), 0, -1) if n % size == 0)
 
 
 def smooth(x: Tensor, pad: int, *, gain: float = 1.0, stride: int = 1) -> Tensor:

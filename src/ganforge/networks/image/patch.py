@@ -42,25 +42,45 @@ class Tower(nn.Module):
 class Patch(nn.Module):
     """Image x (n, c, h, w), and what it was made from, `given` (n, c', h, w) or None -> logits (n, k) in fp32, [maps].
 
-    inputs: channels of x and `given` together. The logits of all places of all `scales`, each half the size of the one before, stand
-    in one row; maps come from the largest scale on, from the first layer on. layers 3: a logit sees 70 x 70 pixels.
-    spectral: spectral norm on every layer (arXiv:1802.05957); otherwise instance norm on all but the first, as in the paper with batches
-    of 1, which needs 2 pixels a side at the smallest scale. Inputs 3, one scale: 2,764,737 parameters.
+    inputs: channels of x and `given` together. The logits of all places stand in one row; maps come from the first layer on. layers 3: a
+    logit sees 70 x 70 pixels. spectral: spectral norm on every layer (arXiv:1802.05957); otherwise instance norm on all but the first, as
+    in the paper with batches of 1, which needs 2 pixels a side. Inputs 3: 2,764,737 parameters.
     """
 
-    def __init__(self, inputs: int, width: int = 64, layers: int = 3, scales: int = 1, spectral: bool = True) -> None:
+    def __init__(self, inputs: int, width: int = 64, layers: int = 3, spectral: bool = True) -> None:
+        super().__init__()
+        self.towers = nn.ModuleList([Tower(inputs, width, layers, not spectral)])
+        if spectral:
+            spectral_norm(self)
+
+    def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        score, maps = self.towers[0](_together(x, given))
+        return score.flatten(1), maps
+
+
+class Scales(nn.Module):
+    """As `Patch`, but several of them, each with an image half the size of the one before -> [logits (n, k) of each], [maps of all].
+
+    They stay apart, as the smaller ones have far fewer places: whoever takes a mean over all of them would hardly hear the smallest.
+    Without spectral norm the smallest image needs 2 pixels a side.
+    """
+
+    def __init__(self, inputs: int, width: int = 64, layers: int = 3, scales: int = 2, spectral: bool = True) -> None:
         super().__init__()
         self.towers = nn.ModuleList(Tower(inputs, width, layers, not spectral) for _ in range(scales))
         if spectral:
             spectral_norm(self)
 
-    def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        h = x if given is None else torch.cat([x, given], 1)
-        logits, maps = list[Tensor](), list[Tensor]()
+    def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
+        h, logits, maps = _together(x, given), list[Tensor](), list[Tensor]()
         for i, tower in enumerate(self.towers):
             if i:
                 h = avg_pool2d(h, 3, 2, 1, count_include_pad=False)
             score, seen = tower(h)
             logits.append(score.flatten(1))
             maps += seen
-        return torch.cat(logits, 1), maps
+        return logits, maps
+
+
+def _together(x: Tensor, given: Tensor | None) -> Tensor:
+    return x if given is None else torch.cat([x, given], 1)

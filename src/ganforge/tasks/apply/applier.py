@@ -115,6 +115,10 @@ class Applier:
             notes.append(f"tiles of {side} pixels are small for a network that sees {self.reach} to each side: look for seams")
         return Made(made, count, tuple(notes))
 
+    def takes_whole(self, height: int, width: int) -> bool:
+        """Whether a picture is small enough for a network that looks at the whole of it to be given the whole."""
+        return height * width <= min(WHOLE, self._pixels())
+
     def _attempt(self, picture: Array, side: int, grey: bool) -> tuple[Array | None, int]:
         """The result and the number of tiles; None for the result where memory ran out."""
         height, width = picture.shape[:2]
@@ -144,7 +148,7 @@ class Applier:
         check_tile(tile)
         if isinstance(tile, int):
             side = -(-tile // self.grid) * self.grid or whole
-        elif not self.exact and height * width <= min(WHOLE, self._pixels()):
+        elif not self.exact and self.takes_whole(height, width):
             side = whole
         else:
             side = math.isqrt(self._pixels()) - 2 * self.reach - BLEND

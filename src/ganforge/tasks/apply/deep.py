@@ -1,4 +1,4 @@
-"""Colour of 16 bits, which PIL can neither hold nor write: read by OpenCV where it is installed, written as PNG."""
+"""Colour of 16 bits, which PIL can neither hold nor write: read by OpenCV where it is installed; and PNG, written row by row."""
 
 from __future__ import annotations
 
@@ -56,16 +56,18 @@ def upright(pixels: Deep, turn: int) -> Deep:
     return pixels
 
 
-def png(pixels: Deep, chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The PNG of (h, w, 1 to 4) uint16, with these (name, content) before the pixels."""
+def png(pixels: NDArray[np.uint8] | Deep, chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The PNG of (h, w, 1 to 4) uint8 or uint16, with these (name, content) before the pixels, of which few rows are copied at a time."""
     height, width, channels = pixels.shape
+    kind, bytes_a_row = pixels.dtype.newbyteorder(">"), width * channels * pixels.itemsize
     press, out = zlib.compressobj(3), io.BytesIO()
-    out.write(b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, COLOURS[channels], 0, 0, 0)))
+    head = struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, COLOURS[channels], 0, 0, 0)
+    out.write(b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head))
     for name, content in chunks:
         out.write(_chunk(name, content))
-    above = np.zeros((1, width * channels * 2), np.uint8)
+    above = np.zeros((1, bytes_a_row), np.uint8)
     for at in range(0, height, ROWS):
-        rows = np.ascontiguousarray(pixels[at : at + ROWS].astype(">u2")).view(np.uint8).reshape(-1, width * channels * 2)
+        rows = np.ascontiguousarray(pixels[at : at + ROWS].astype(kind)).view(np.uint8).reshape(-1, bytes_a_row)
         lines = np.full((len(rows), 1 + rows.shape[1]), 2, np.uint8)  # each begins with its filter: 2, the difference to the row above
         lines[:, 1:] = rows - np.concatenate((above, rows[:-1]))
         if pressed := press.compress(lines.tobytes()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,10 @@ from ...core.errors import DataError, UsageError
 from ...data.source import USUAL, hidden, natural
 from .save import KINDS
 
+PICTURES = (*USUAL, ".jfif", ".jpe")
+"""Endings of images."""
+STRANGE = (".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".jpx", ".jpf", ".jxl")
+"""Endings of photographs that cannot be opened: each is told with the reason, for nobody should take them for done."""
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 STREAM = "-"
 """In place of a file: standard input or output."""
@@ -39,8 +44,9 @@ class Job(NamedTuple):
 def jobs(inputs: Sequence[str], out: str, suffix: str = "") -> tuple[list[Job], int]:
     """The files of all inputs (files, patterns, folders with all that is in them, '-'), and how many others lie in those folders.
 
-    out: a file where there is one input file and `out` ends as a file does, '-', else a folder, which mirrors the folders. suffix: put
-    behind every name. Raises UsageError where two results would be one file, DataError where an input is not there.
+    out: a file where there is one input file and `out` ends as a file does, '-', else a folder, which mirrors the folders; what ends in a
+    slash is one in any case. suffix: put behind every name. Where a file that changes its ending would take the place of another, its old
+    ending stays in the name. Raises UsageError where two results would be one file still, DataError where an input is not there.
     """
     if not inputs or not out:
         raise UsageError("say what to work on and where the result goes: gan apply RUN photo.jpg -o out.png, or photos/ -o restored/.")
@@ -63,7 +69,8 @@ def jobs(inputs: Sequence[str], out: str, suffix: str = "") -> tuple[list[Job], 
     found = [*dict.fromkeys(found)]
     if not found:
         raise DataError(f"no image and no video in {', '.join(inputs)}.")
-    return _checked([Job(source, _target(source, base, out, target, suffix, len(found)), base) for source, base in found]), others
+    made = [Job(source, _target(source, base, out, target, suffix, len(found)), base) for source, base in found]
+    return _checked(_apart(made, suffix)), others
 
 
 def _inside(folder: Path, out: Path) -> tuple[list[Path], int]:
@@ -76,7 +83,7 @@ def _inside(folder: Path, out: Path) -> tuple[list[Path], int]:
         for name in sorted(names, key=natural):
             if hidden(name):
                 continue
-            if Path(name).suffix.lower() in (*USUAL, *VIDEOS):
+            if Path(name).suffix.lower() in (*PICTURES, *STRANGE, *VIDEOS):
                 found.append(Path(at, name))
             else:
                 others += 1
@@ -84,21 +91,36 @@ def _inside(folder: Path, out: Path) -> tuple[list[Path], int]:
 
 
 def _target(source: Path | None, base: Path | None, out: str, target: Path, suffix: str, count: int) -> Path | None:
+    if out == STREAM and count > 1:
+        raise UsageError(f"standard output takes one picture; there are {count}. Say -o FOLDER.")
+    named = "" if out.endswith(("/", os.sep)) else target.suffix.lower()  # a Path has no slash at its end
+    alone = not base and count == 1 and bool(named) and not target.is_dir()
+    if suffix and (alone or out == STREAM):
+        raise UsageError(f"--suffix {suffix} belongs to results in a folder, and -o {out} is a name of its own. Leave one of them out.")
     if out == STREAM:
-        if count > 1:
-            raise UsageError(f"standard output takes one picture; there are {count}. Say -o FOLDER.")
         return None
-    named = target.suffix.lower()
-    if not base and count == 1 and named and not target.is_dir():
+    if alone:
         wanted = VIDEOS if source and source.suffix.lower() in VIDEOS else tuple(KINDS)
         if named not in wanted:
-            raise UsageError(f"-o {out}: cannot write {named}. Use a name that ends in {', '.join(wanted)}, or a folder.")
+            raise UsageError(f"-o {out}: cannot write {named}. Use a name that ends in {', '.join(wanted)}, or {out}/ for a folder.")
         return target
     if source is None:
         return target / f"stdin{suffix}.png"
     ending = source.suffix if source.suffix.lower() in (*KINDS, *VIDEOS) else ".png"
     inner = source.parent.relative_to(base) if base else Path()
     return target / inner / f"{source.stem}{suffix}{ending}"
+
+
+def _apart(found: list[Job], suffix: str) -> list[Job]:
+    """The same jobs; where results would be one file, as of a.bmp and a.png, those that change their ending keep the old one: a.bmp.png."""
+    many = Counter(job.target for job in found)
+
+    def named(job: Job) -> Job:
+        if not job.source or not job.target or many[job.target] == 1 or job.source.suffix == job.target.suffix:
+            return job
+        return job._replace(target=job.target.with_name(f"{job.source.name}{suffix}{job.target.suffix}"))
+
+    return [named(job) for job in found]
 
 
 def _checked(found: list[Job]) -> list[Job]:

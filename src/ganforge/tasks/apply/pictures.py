@@ -18,6 +18,8 @@ from .tiles import Array
 
 KEPT = (0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298)
 """EXIF tags that stay true: description, camera, resolution, software, time, artist, copyright. The orientation is not among them."""
+FLAT = ("1", "L", "LA", "I", "I;16", "I;16B")
+"""Modes of grey, in which honest pictures, drawings and scanned pages, may come out of very few bytes."""
 CLEAR = {"La": "LA", "PA": "RGBA", "RGBa": "RGBA"}
 """Modes with transparency, and what they become."""
 
@@ -41,11 +43,12 @@ class Picture:
         return self.colour.shape[1], self.colour.shape[0]
 
 
-def decoded(body: bytes) -> Picture:
-    """The first picture of an image file. Raises Unusable with the reason."""
+def decoded(body: bytes, sparse: bool = False) -> Picture:
+    """The first picture of an image file. sparse: a mask or a layer of dots, most of which is nothing. Raises Unusable with the reason."""
     try:
         image = opened(io.BytesIO(body))
-        affordable(image, len(body))
+        if not sparse and image.mode not in FLAT:  # the limit of pixels bounds the memory of all
+            affordable(image, len(body))
         if image.format == "PNG":
             sound(body)
         image.load()
@@ -158,10 +161,10 @@ def measured(exif: Image.Exif | None, width: int, height: int) -> Image.Exif | N
     return exif
 
 
-def read(path: Path) -> Picture:
-    """The first picture of a file. Raises Unusable with the reason."""
+def read(path: Path, sparse: bool = False) -> Picture:
+    """The first picture of a file, as `decoded`. Raises Unusable with the reason."""
     with path.open("rb") as file:
-        return decoded(capped(file))
+        return decoded(capped(file), sparse)
 
 
 def capped(stream: BinaryIO) -> bytes:

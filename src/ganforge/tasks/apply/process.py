@@ -10,8 +10,8 @@ import torch
 
 from ...core.errors import DataError, UsageError
 from .alpha import bled, enlarged
-from .applier import Applier
-from .holes import Holes, around, inside
+from .applier import Applier, Made
+from .holes import Holes, Steps, check_grow, inside, parts, widened
 from .pictures import Picture
 from .tiles import Array, floats, quantised
 
@@ -24,15 +24,23 @@ class Done(NamedTuple):
     notes: tuple[str, ...]
 
 
-def process(applier: Applier, picture: Picture, found: Holes | None = None, tile: int | str = "auto", hints: Picture | None = None) -> Done:
+def process(
+    applier: Applier,
+    picture: Picture,
+    found: Holes | None = None,
+    tile: int | str = "auto",
+    hints: Picture | None = None,
+    grow: int = 0,
+) -> Done:
     """What the network makes of a picture. found: (h, w), true in its holes, for networks that fill them; all else keeps every byte.
 
-    hints: of the same size, dots of known colour, transparent elsewhere, for networks that take some. A grey picture stays grey where
-    the applier keeps grey. Raises UsageError where holes are missing or not wanted, or hints are not, DataError for hints that do not
-    fit, and as `Applier.run`.
+    hints: of the same size, dots of known colour, transparent elsewhere, for networks that take some. grow: pixels by which holes are
+    widened; what is made fades into the picture in the outer half of them. A grey picture stays grey where the applier keeps grey. Raises
+    UsageError where holes are missing or not wanted, or hints are not, DataError for hints that do not fit, and as `Applier.run`.
     """
     check_holes(applier, found is not None)
     check_hints(applier, hints is not None)
+    check_grow(grow)
     if found is not None and not found.any():
         return Done(picture, 0, ("the mask has no hole: nothing was changed",))
     grey = picture.colour.shape[2] == 1
@@ -41,19 +49,15 @@ def process(applier: Applier, picture: Picture, found: Holes | None = None, tile
     if hints is not None:
         rgb = np.concatenate((rgb, _dots(hints, picture.size, rgb.dtype)), 2)
     if found is None:
-        made = applier.run(rgb, tile=tile, grey=grey and applier.keeps_grey)
-        new = made.picture
+        new, tiles, told = applier.run(rgb, tile=tile, grey=grey and applier.keeps_grey)
     else:
-        part = around(found, applier.reach)
-        made = applier.run(_filled(applier, rgb[part], found[part]), tile=tile, grey=grey and applier.keeps_grey)
-        new = picture.colour.copy()
-        new[part] = inside(found[part], made.picture, picture.colour[part])
-    notes, icc = list(made.notes), picture.icc
+        new, tiles, told = _mended(applier, picture.colour, rgb, widened(found, grow), grow, tile)
+    notes, icc = list(told), picture.icc
     if icc and new.shape[2] != picture.colour.shape[2]:
         icc = None
         notes.append("its colour profile was left out: it belongs to a picture of other channels")
     alpha = None if picture.alpha is None else enlarged(picture.alpha, applier.scale)
-    return Done(replace(picture, colour=new, alpha=alpha, icc=icc), made.tiles, tuple(notes))
+    return Done(replace(picture, colour=new, alpha=alpha, icc=icc), tiles, tuple(notes))
 
 
 def check_holes(applier: Applier, told: bool) -> None:
@@ -70,14 +74,31 @@ def check_hints(applier: Applier, told: bool) -> None:
         raise UsageError("this model takes no dots of known colour: leave the hints out.")
 
 
-def _dots(hints: Picture, size: tuple[int, int], dtype: np.dtype[Any]) -> Array:
-    """(h, w, 4) of this kind: RGB, and white where it is known, which is where the hints are more opaque than not; else black."""
+def check_fit(hints: Picture, size: tuple[int, int]) -> None:
+    """Raise DataError for hints that are not of the picture's (width, height)."""
     if hints.size != size:
         raise DataError(f"the hints have {hints.size[0]}x{hints.size[1]} pixels, their picture {size[0]}x{size[1]}: they must be the same.")
+
+
+def _dots(hints: Picture, size: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    """(h, w, 4) of this kind: RGB, and white where it is known, which is where the hints are more opaque than not; else black."""
+    check_fit(hints, size)
     if hints.alpha is None:
         raise DataError("the hints have no transparency, which says where no colour is known. Paint dots on a transparent layer alone.")
     known = np.where(hints.alpha > np.iinfo(hints.alpha.dtype).max // 2, 1, -1).astype(np.float32)[..., None]
     return quantised(np.concatenate((np.broadcast_to(floats(hints.colour), (*known.shape[:2], 3)), known), 2), dtype)
+
+
+def _mended(applier: Applier, colour: Array, rgb: Array, steps: Steps, grow: int, tile: int | str) -> Made:
+    """colour (h, w, c) with its holes filled, one after another: of a large picture only their surroundings are held as floats."""
+    new, tiles, notes = colour.copy(), 0, list[str]()
+    for part, meant in parts(steps > 0, applier.reach):
+        keeps_grey = colour.shape[2] == 1 and applier.keeps_grey
+        made = applier.run(_filled(applier, rgb[part], steps[part] > 0), tile=tile, grey=keeps_grey)
+        new[part] = inside(steps[part] * meant, grow, made.picture, new[part])
+        tiles += made.tiles
+        notes += [note for note in made.notes if note not in notes]
+    return Made(new, tiles, tuple(notes))
 
 
 def _filled(applier: Applier, rgb: Array, found: Holes) -> Array:

@@ -14,8 +14,9 @@ from ...core.errors import StorageError
 from ...data.decode import eight_bits
 from . import deep, provenance
 from .pictures import Picture, measured, to_image
+from .tiles import MAPPED
 
-KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+KINDS = {".png": "PNG", **dict.fromkeys((".jpg", ".jpeg", ".jfif", ".jpe"), "JPEG"), ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 """Endings of the files that can be written: those of formats that can say where a picture comes from."""
 QUALITY = 95
 """Of JPEG and WebP."""
@@ -38,13 +39,13 @@ def encoded(picture: Picture, kind: str, facts: provenance.Facts, exact: bool = 
         notes.append("JPEG holds no transparency: it was laid on white; .png and .webp keep it")
         picture = _on_white(picture)
     exif = measured(picture.exif, *picture.size) or Image.Exif()
-    if picture.colour.dtype == np.uint16:
-        if kind == "PNG":
-            return _deep_png(picture, exif, facts), tuple(notes)
-        if kind != "TIFF" or picture.colour.shape[2] == 3 or picture.alpha is not None:
-            notes.append(f"16 bits became 8, as {kind} is written here; .png keeps them")
-            alpha = None if picture.alpha is None else eight_bits(picture.alpha)
-            picture = replace(picture, colour=eight_bits(picture.colour), alpha=alpha)
+    deeper = picture.colour.dtype == np.uint16
+    if kind == "PNG" and (deeper or picture.colour.nbytes > MAPPED):  # which PIL cannot write, or would copy
+        return _png(picture, exif, facts), tuple(notes)
+    if deeper and (kind != "TIFF" or picture.colour.shape[2] == 3 or picture.alpha is not None):
+        notes.append(f"16 bits became 8, as {kind} is written here; .png keeps them")
+        alpha = None if picture.alpha is None else eight_bits(picture.alpha)
+        picture = replace(picture, colour=eight_bits(picture.colour), alpha=alpha)
     options: dict[str, Any] = {"icc_profile": picture.icc} if picture.icc else {}
     if kind == "PNG":
         options |= {"pnginfo": provenance.chunks(facts), "compress_level": 3}
@@ -72,7 +73,7 @@ def _on_white(picture: Picture) -> Picture:
     return replace(picture, colour=(laid + 0.5).astype(picture.colour.dtype), alpha=None)
 
 
-def _deep_png(picture: Picture, exif: Image.Exif, facts: provenance.Facts) -> bytes:
+def _png(picture: Picture, exif: Image.Exif, facts: provenance.Facts) -> bytes:
     chunks = [(name, content) for name, content, *_ in provenance.chunks(facts).chunks]
     if picture.icc:
         chunks.insert(0, (b"iCCP", b"ICC Profile\0\0" + zlib.compress(picture.icc)))

@@ -1,4 +1,4 @@
-"""A video through an applier, frame by frame: every frame keeps its moment, and sound and subtitles are copied as they are."""
+"""A video through an applier, frame by frame: every frame keeps its moment; sound, subtitles and chapters are copied as they are."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ CODECS = {".webm": ("libvpx-vp9", {"crf": "20", "b": "0"})}
 CODEC = ("libx264", {"crf": "16", "preset": "medium"})
 """H.264 at a quality at which its own loss is not seen."""
 COPIED = ("audio", "subtitle")
+MINE = ("language", "title")
+"""What stays true of a video stream when its frames are new, of all that is said of it."""
 
 
 @dataclass
@@ -38,7 +40,8 @@ class Made:
 
 
 def apply(applier: Applier, source: Path, target: Path, facts: Facts, tile: int | str = "auto") -> Made:
-    """Write the video that the applier makes of another: same frames at the same times, same sound, same subtitles; whole or not at all.
+    """Write the video that the applier makes of another: same frames at the same times, same sound, subtitles and chapters, and what is
+    said of each of them; whole or not at all.
 
     Raises UsageError without PyAV, DataError for what is no video or is cut off, StorageError where the disk refuses.
     """
@@ -90,7 +93,7 @@ def _translated(applier: Applier, old: Any, new: Any, ending: str, facts: Facts,
         for frame in packet.decode() if packet.stream.index == main.index else []:
             pixels = _frame(applier, frame, made, tile)
             if out is None:
-                out, copies = _streams(new, main, kept, pixels, ending, made)
+                out, copies = _streams(old, new, kept, pixels, ending, made)
             new.mux(out.encode(_timed(pixels, frame, out)))
             made.frames += 1
         while out and waiting:
@@ -119,14 +122,14 @@ def _frame(applier: Applier, frame: Any, made: Made, tile: int | str) -> Array:
     return np.ascontiguousarray(np.broadcast_to(colour, (*colour.shape[:2], 3)))
 
 
-def _streams(new: Any, main: Any, kept: list[Any], first: Array, ending: str, made: Made) -> tuple[Any, dict[int, Any]]:
+def _streams(source: Any, new: Any, kept: list[Any], first: Array, ending: str, made: Made) -> tuple[Any, dict[int, Any]]:
     """The new video stream, for frames like the first; and those that are copied, by the index of what they are copied from."""
     import av
 
     codec, options = CODECS.get(ending, CODEC)
     if codec not in av.codecs_available:
         raise UsageError(f"this PyAV cannot write {codec}, which {ending} files are made with: pip install av")
-    height, width = first.shape[:2]
+    main, (height, width) = source.streams.video[0], first.shape[:2]
     stream = new.add_stream(codec, rate=main.average_rate or 25, options=options)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     if width % 2 or height % 2:
@@ -140,11 +143,30 @@ def _streams(new: Any, main: Any, kept: list[Any], first: Array, ending: str, ma
         context.sample_aspect_ratio = old.sample_aspect_ratio
     try:
         copies = {one.index: new.add_stream_from_template(one) for one in kept}
+        _described(source, new, [(main, stream), *((one, copies[one.index]) for one in kept)], ending, made)
         new.start_encoding()
     except (ValueError, av.error.FFmpegError) as error:
         names = ", ".join(one.codec_context.name for one in kept)
         raise UsageError(f"{ending} cannot hold these streams ({codec}, {names}): {error}. Use a name that ends in .mkv.") from error
     return stream, copies
+
+
+def _described(source: Any, new: Any, streams: list[tuple[Any, Any]], ending: str, made: Made) -> None:
+    """Languages, titles and which track plays first, as they were, and the chapters; what cannot be kept is noted."""
+    for old, copy in streams:
+        said = dict(old.metadata)
+        if "name" in said:  # as MP4's title of a track is read, which is written as its title
+            said.setdefault("title", said["name"])
+        copy.metadata.update(said if old.type in COPIED else {key: said[key] for key in MINE if key in said})
+        copy.disposition = old.disposition
+    reads = hasattr(source, "chapters") and hasattr(new, "set_chapters")  # older ones of PyAV lack one of them
+    chapters = source.chapters() if reads else []
+    if ending == ".avi" and (chapters or any("language" in old.metadata for old, _ in streams)):
+        made.notes.append(".avi holds neither chapters nor languages: they are lost, and .mkv keeps them")
+    elif chapters:
+        new.set_chapters(chapters)
+    elif not reads:
+        made.notes.append("chapters are lost, if there were any: they need a newer PyAV, pip install --upgrade av")
 
 
 def _timed(pixels: Array, frame: Any, out: Any) -> Any:

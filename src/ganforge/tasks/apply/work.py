@@ -33,6 +33,8 @@ class Work:
     hole: str = "auto"
     hints: Path | None = None
     """Dots of known colour, for networks that take some."""
+    grow: int = 0
+    """Pixels by which holes are widened."""
     stdin: BinaryIO | None = None
     stdout: BinaryIO | None = None
 
@@ -98,9 +100,12 @@ def planned(found: Sequence[Job], *, skip: bool = False, overwrite: bool = False
 def work(found: Sequence[Job], how: Work) -> Iterator[Outcome]:
     """Work on every file and say what became of it. Faults of one file are told in its outcome, and the next one is begun.
 
-    Raises UsageError for a tile that is none, and where a mask is missing or not wanted, or hints are not.
+    Raises UsageError for a tile that is none, and where a mask is missing or not wanted, hints are not wanted, or no hole can grow.
     """
     check_tile(how.tile)
+    if how.grow and not how.mask:
+        raise UsageError("--grow widens holes: say where they are with --mask.")
+    holes.check_grow(how.grow)
     if not all(job.video for job in found):
         check_holes(how.applier, how.mask is not None)
     check_hints(how.applier, how.hints is not None)
@@ -127,9 +132,9 @@ def _picture(outcome: Outcome, how: Work) -> None:
     found = None
     if how.mask:
         mask = how.mask if job.source is None else holes.mask_of(job.source, how.mask, job.base)
-        found, said = holes.holes(read(mask), picture.size, how.hole)
+        found, said = holes.holes(read(mask, sparse=True), picture.size, how.hole)
         outcome.notes.append(said)
-    done = process(how.applier, picture, found, how.tile, read(how.hints) if how.hints else None)
+    done = process(how.applier, picture, found, how.tile, read(how.hints, sparse=True) if how.hints else None, how.grow)
     outcome.after, outcome.tiles = done.picture.size, done.tiles
     outcome.notes += done.notes
     kind = KINDS[job.target.suffix.lower()] if job.target else "PNG"
