@@ -57,9 +57,15 @@ OTHER = {  # a legal value that is nobody's default, where the kind of the field
     "sigma": "5-50",
     "quality": "10-60",
     "hole": "black",
+    "eyes": "vgg16",
     "load_size": 96,
 }
-NEEDS = {"label_smoothing": {"loss": losses.hinge}, "sigma": {"task": tasks.denoise}, "quality": {"task": tasks.dejpeg}}
+NEEDS = {
+    "label_smoothing": {"loss": losses.hinge},
+    "eyes": {"perceptual_weight": 1.0},
+    "sigma": {"task": tasks.denoise},
+    "quality": {"task": tasks.dejpeg},
+}
 ALONE = {"restore": ("task", "sigma", "quality")}
 """Options of a recipe that do not go with all others."""
 
