@@ -7,8 +7,9 @@
 Learnt from 732 photographs of fruit (benchmarks/photographs.py); judged on pieces of 256 pixels of others of the kind, and on photographs
 of anything else, those that scikit-image and scikit-learn bring. A classical method is tried at many strengths, and the one with the best
 mean on the very test set counts; it is told the kernel of the blur, the level of the noise, the mean colour of the photographs. Colours
-are learnt and judged on one kind of fruit, and no dots are given. "faithful" is the network after --minutes, before the game,
-"generator" the one after --game more, as the run's best/ holds it.
+are learnt and judged on one kind of fruit, and no dots are given. "faithful" is the network before the game,
+"generator" the one after it, as the run's best/ holds it. --minutes and --game are the shares of both in the examples that their sum
+allows; what either took is told. "deblur" is of Gaussian blur alone, which Wiener's filter suits best.
 PSNR / SSIM / perceptual distance are means over images of 8 bits; PSNR of inpainting counts the holes alone. The perceptual distance is
 that of the Inception network of 2015, which no training looks through: --set perceptual_weight=0.1 has EfficientNet-lite0 for eyes, and the
 best moment of a run is chosen by VGG16's.
@@ -163,7 +164,9 @@ def learnt(task: str, seed: int, data: Path, options: argparse.Namespace) -> tup
         run = ganforge.train(str(data), "restore", task=task, **chosen)
     if not run.finished:
         raise SystemExit(run.exit_code)  # Ctrl-C: the next call goes on from here
-    return run.model(), {"minutes": run.history()[-1]["seconds"] / 60, "seen": run.seen}
+    history = run.history()
+    before = [row["seconds"] for row in history if row["seen"] <= run.seen * options.minutes / (options.minutes + options.game)]
+    return run.model(), {"minutes": history[-1]["seconds"] / 60, "before": max(before, default=0.0) / 60, "seen": run.seen}
 
 
 def one(task: str, options: argparse.Namespace) -> None:
@@ -258,7 +261,10 @@ def goals(rows: Sequence[Mapping[str, Any]], where: str) -> str:
 
 
 def report(rows: Sequence[Mapping[str, Any]], options: argparse.Namespace) -> str:
-    took = ", ".join(f"{row['task']} {row['minutes']:.1f} min {row['seen']:,} pieces" for row in rows)
+    took = ", ".join(
+        f"{row['task']} {row['minutes']:.1f} min, {row.get('before', 0):.1f} of them before the game, {row['seen']:,} pieces"
+        for row in rows
+    )
     how = f"PSNR / SSIM / {rows[0]['eye']}; {options.threads} threads, {took}."
     parts = ["On fruit:", table(rows, "fruit"), "On anything else:", table(rows, "anything"), goals(rows, "fruit"), how]
     return "\n\n".join([*parts, "Pictures: given, best classical, faithful, generator, truth."])
@@ -267,8 +273,8 @@ def report(rows: Sequence[Mapping[str, Any]], options: argparse.Namespace) -> st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
-    parser.add_argument("--minutes", type=float, default=3.0, help="of learning to be faithful")
-    parser.add_argument("--game", type=float, default=2.0, help="minutes of the game after that, the discriminator's start among them")
+    parser.add_argument("--minutes", type=float, default=3.0, help="for learning to be faithful")
+    parser.add_argument("--game", type=float, default=2.0, help="minutes for the game after that, the discriminator's start among them")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--photos", type=Path, default=Path("runs/photographs"), help="a folder of train/ and test/; fetched if absent")
@@ -278,7 +284,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads)
     groceries(options.photos)
-    same(options.out / "settings.json", {key: getattr(options, key) for key in ("minutes", "game", "threads", "set")})
+    same(options.out / "settings.json", {key: str(getattr(options, key)) for key in ("minutes", "game", "threads", "set", "photos")})
     for task in options.tasks:
         one(task, options)
     done = [path for task in TASKS for seed in range(options.seeds) if (path := told(task, seed, options)).is_file()]

@@ -121,7 +121,7 @@ denoise = Task("noise", compose.Residual)
 dejpeg = Task("jpeg", compose.Residual)
 """take away what JPEG at --quality 20, or any of 10-60, leaves: blocks, ringing, lost colour"""
 deblur = Task("deblur", compose.Residual)
-"""sharpen what a shaken camera or a lens out of focus has blurred; --damage gaussian-blur: a soft one alone"""
+"""sharpen what a shaken camera, a lens out of focus or a soft one has blurred; --damage gaussian-blur: a soft one alone"""
 low_light = Task("low-light", compose.Residual)
 """brighten pictures taken in the dark, and take away their noise"""
 old_photo = Task("old-photo", compose.Residual)

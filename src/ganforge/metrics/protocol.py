@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
 from .measure import higher_is_better
 
 Settings = Mapping[str, str]
+PROTOCOL = 2
+"""Raised when a setting changes its meaning, or a number the way in which it is computed."""
+VERSION = f"{__version__}, protocol {PROTOCOL}"
+"""What made a number."""
 
 
 @dataclass(frozen=True)

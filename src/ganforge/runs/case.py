@@ -47,6 +47,8 @@ class Case:
     model: Mapping[str, Any] | None = None
     asked: int = 0
     """Images to judge that were asked for; 0 where that was left open."""
+    reals: int = 0
+    """Likewise real ones."""
 
     @property
     def count(self) -> int:
@@ -55,8 +57,9 @@ class Case:
     @property
     def smaller(self) -> tuple[str, str]:
         """Whose fault it is that there are no more than `count`, and the verb to it."""
-        if self.count == self.asked:
-            return "--samples", "asks for"
+        for option, asked in (("--samples", self.asked), ("--reals", self.reals)):
+            if self.count == asked:
+                return option, "asks for"
         return self.judged.name if self.judged.count < len(self.real) else self.data, "has"
 
 
@@ -74,7 +77,7 @@ def resolve(
         facts = {str(key): model.facts[key] for key in ("sha256", "seen") if key in model.facts}
         told = (*notes, *small, *_files(whole, said), *_asked(model.facts, split, data))
         used = _fingerprint(whole, split)
-        return Case(drawn, real, other, split, _train(other, split, real), whole, said, used, told, classes, facts, samples)
+        return Case(drawn, real, other, split, _train(other, split, real), whole, said, used, told, classes, facts, samples, reals)
     if not data:
         what = "is not a run or a model, so say what to compare it with" if subject.exists() else "does not exist"
         raise UsageError(f"{subject} {what}: gan evaluate {subject} --data FOLDER")
@@ -86,7 +89,7 @@ def resolve(
     note: tuple[str, ...] = (f"{subject} has {len(one):,} images, fewer than the {samples:,} asked for",) if len(one) < samples else ()
     note += (*small, *_files(one, str(subject)), *_files(whole, data))
     used = _fingerprint(whole, split)
-    return Case(judged, real, other, split, _train(other, split, real), whole, data, used, note, asked=samples)
+    return Case(judged, real, other, split, _train(other, split, real), whole, data, used, note, asked=samples, reals=reals)
 
 
 def _folder(path: str, size: str) -> ImageSet:

@@ -37,6 +37,8 @@ ROOM = 3.0
 """Decibels that the most lifelike model may lie below the most faithful one: what adversarial training costs in the tables of ESRGAN and
 Real-ESRGAN is 1.8 to 2.7."""
 BEST_PSNR = "evaluations/training.json"
+NAMED = "perceptual-"
+"""How the names of perceptual distances begin."""
 
 
 class Likeness:
@@ -137,7 +139,8 @@ class Likeness:
     def _open(self) -> Opened:
         if self.opened is None:
             self.shut = True  # until it is open
-            self.opened = Opened(*self.what)
+            judge = next((name.removeprefix(NAMED) for name in self.known if name.startswith(NAMED)), "")  # as before the run was stopped
+            self.opened = Opened(*self.what, judge)
             self.shut = False
         return self.opened
 
@@ -199,11 +202,11 @@ def eyes_of(method: Any, wanted: str = "") -> str:
 class Opened:
     """The examples and what they are compared by: all that stays the same from one look to the next."""
 
-    def __init__(self, option: str, method: Any, data: Any, device: str, code: Collection[str]) -> None:
+    def __init__(self, option: str, method: Any, data: Any, device: str, code: Collection[str], judge: str = "") -> None:
         self.ways, self.paired = pictures.ways(method), pictures.paired(method)
         self.given, self.x = pictures.inputs(method, data, PAIRS if self.paired else SET)
         if self.paired:
-            self.sight: Sight = sight(eyes_of(method, of_run(option)), cache_folder(), device)
+            self.sight: Sight = sight(eyes_of(method, of_run(option) or judge), cache_folder(), device)
             return
         metric = option.partition(":")[0]
         self.metric = "kid" if metric == "auto" else metric

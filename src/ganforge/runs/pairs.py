@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .. import __version__
 from ..core.errors import DataError, GanforgeError, UsageError
 from ..data.source import cache_folder
 from ..distances import WINDOW
@@ -21,7 +20,7 @@ from ..metrics import pairs as alike
 from ..metrics.album import Album, album, pairs
 from ..metrics.colour import delta_e2000
 from ..metrics.features.perceptual import LEAST, Lpips
-from ..metrics.protocol import Evaluation
+from ..metrics.protocol import VERSION, Evaluation
 from .bar import Bar
 
 BATCH, PIXELS = 16, 2**22
@@ -70,7 +69,7 @@ def evaluate_pairs(
         "size": sizes,
         "metrics": ", ".join(facts),
         "seed": str(seed) if samples else "",
-        "ganforge": __version__,
+        "ganforge": VERSION,
     }
     return Evaluation(subject, means, errors, {}, settings, notes=tuple(notes))
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import __version__
 from ..metrics import measure
 from ..metrics.features import Features
+from ..metrics.protocol import VERSION
 from .case import Case
 from .seen import most
-
-PROTOCOL = 2
-"""Raised when a setting changes its meaning, or a number the way in which it is computed."""
 
 
 def settings(case: Case, eyes: Features, names: Sequence[str], seed: int, answers: Sequence[Features] = ()) -> dict[str, str]:
@@ -32,7 +29,7 @@ def settings(case: Case, eyes: Features, names: Sequence[str], seed: int, answer
         "classes": case.classes,
         "metrics": ", ".join(how for name in names if (how := measure.METRICS[name].how(case.judged.count, len(case.real)))),
         "seed": str(seed),
-        "ganforge": f"{__version__}, protocol {PROTOCOL}",
+        "ganforge": VERSION,
     }
 
 

@@ -145,7 +145,8 @@ def _told(recipe: Any, x: Tensor) -> dict[str, Any]:
 
 
 def _shared(task: str, data: Any) -> dict[str, Any]:
-    """What is known of all the images alike: the colours of those that one could have learnt from."""
+    """What is known of all the images alike: the colours of those that one could have learnt from, or where the data has no such part, of
+    the judged ones, in the rival's favour."""
     if task not in ("colourise", "transfer"):
         return {}
     wanted = [array(one[None]) for one in data.images[:LEARNT]]

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import __version__
 from ..core import recipe as recipes_json
 from ..core.errors import DataError, GanforgeError, UsageError
 from ..data import where
@@ -24,7 +23,7 @@ from ..metrics import measure
 from ..metrics import pairs as alike
 from ..metrics.features import to_uint8
 from ..metrics.likeness import LEAST, sight
-from ..metrics.protocol import Evaluation
+from ..metrics.protocol import VERSION, Evaluation
 from ..recipes import find
 from ..tasks.apply import of_model
 from ..tasks.apply.applier import Applier, as_it_is
@@ -82,7 +81,7 @@ def evaluate_translation(path: Path, data: str, names: Sequence[str], *, samples
         "size": sizes,
         "metrics": ", ".join(facts),
         "classical": f"chosen on pieces of {rivals.PIECE} pixels" if beside.best else "",
-        "ganforge": __version__,
+        "ganforge": VERSION,
     }
     columns = own | ({f"{what} {rival}": values for what, values in each[rival].items()} if rival else {})
     return Evaluation(

@@ -158,7 +158,8 @@ def _described(source: Any, new: Any, streams: list[tuple[Any, Any]], ending: st
         if "name" in said:  # as MP4's title of a track is read, which is written as its title
             said.setdefault("title", said["name"])
         copy.metadata.update(said if old.type in COPIED else {key: said[key] for key in MINE if key in said})
-        copy.disposition = old.disposition
+        if (kind := getattr(old, "disposition", None)) is not None:  # older ones of PyAV lack it, or take nothing but the number
+            copy.disposition = kind.value
     reads = hasattr(source, "chapters") and hasattr(new, "set_chapters")  # older ones of PyAV lack one of them
     chapters = source.chapters() if reads else []
     if ending == ".avi" and (chapters or any("language" in old.metadata for old, _ in streams)):
