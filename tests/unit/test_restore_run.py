@@ -333,7 +333,7 @@ def test_numbers_that_are_none_are_never_best(tmp_path):
 
 
 def test_features_that_cannot_compare_pairs_are_refused_before_the_run(photos, tmp_path):
-    with pytest.raises(UsageError, match="efficientnet-lite0 or random; got 'inception'"):
+    with pytest.raises(UsageError, match="efficientnet-lite0 or random or vgg16; got 'inception'"):
         ganforge.train(photos, "restore", out=str(tmp_path / "x"), **{**TINY, "evaluate": "auto:inception"})
     with pytest.raises(UsageError, match="--evaluate fid compares sets of images; .* one by one: auto,"):
         ganforge.train(photos, "restore", out=str(tmp_path / "x"), **{**TINY, "evaluate": "fid:random"})
