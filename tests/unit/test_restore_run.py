@@ -537,3 +537,11 @@ def test_holes_of_the_users_own_shapes_are_learnt_to_be_filled(tmp_path, capsys)
     assert len(found.beside) == 2 and found.settings["judged"].endswith("whole images of 8 bits")
     code, _, err = gan(capsys, "train", tmp_path / "data", "--task", "denoise")
     assert code == 2 and "holds images with masks of what is missing, which teach --task inpaint" in err
+
+
+def test_a_run_that_goes_on_keeps_the_judge_that_best_was_chosen_by(monkeypatch):
+    judges, one = [], object.__new__(likeness.Likeness)
+    monkeypatch.setattr(likeness, "Opened", lambda *what: judges.append(what[-1]))
+    one.opened, one.what, one.known = None, ("auto", None, None, "cpu", ()), {"PSNR": 30.0, "perceptual-vgg16": 0.5}
+    one._open()
+    assert judges == ["vgg16"]

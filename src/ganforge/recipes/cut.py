@@ -35,7 +35,7 @@ class CUT(TranslationRecipe):
     patches: int = 256
     """Places that are compared, on each of five maps: the image, both halvings, the first block and the one in the middle."""
     residual: bool = False
-    """Let the generator draw what is to change, not the whole image: where shapes stay, it learns in a fraction of the time."""
+    """Let the generator draw what is to change, not the whole image: it starts by giving back what it is given."""
     spectral: bool = False
     """Spectral norm in the discriminator."""
 

@@ -40,7 +40,7 @@ class CycleGAN(TranslationRecipe):
     pool: int = 50
     """Earlier fakes that discriminators are shown again. 0: none."""
     residual: bool = False
-    """Let the generator draw what is to change, not the whole image: where shapes stay, it learns in a fraction of the time."""
+    """Let the generator draw what is to change, not the whole image: it starts by giving back what it is given."""
     spectral: bool = False
     """Spectral norm in the discriminators."""
 
