@@ -64,22 +64,22 @@ def one(images: Images, name: str, recipe: str, seed: int, options: argparse.Nam
         data = start.dataset()
     except (UsageError, DataError) as error:
         return row | {"refused": str(error)}
-    cell, decision = f"{name}-{recipe}-seed{seed}", None
+    cell, made = f"{name}-{recipe}-seed{seed}", None
 
     def decided() -> dict[str, Any]:
-        made, told = plan(start, data, data.spec, CPU)
-        return {"recipe": describe(made), "notes": told["notes"]}
+        ready, told = plan(start, data, data.spec, CPU)
+        return {"recipe": describe(ready), "notes": told["notes"]}
 
     try:
         told = kept(options.cells / cell / "plan.json", decided)
-        decision = rebuild(type(start), told["recipe"])
-        return row | {"plan": told["notes"]} | trained(decision, data, eyes, options.cells / "pictures" / f"{cell}.png", options.cells / cell)
+        made = rebuild(type(start), told["recipe"])
+        return row | {"plan": told["notes"]} | trained(made, data, eyes, options.cells / "pictures" / f"{cell}.png", options.cells / cell)
     except UsageError as error:
         return row | {"refused": str(error)}
     except DivergedError as error:
         return row | {"failed": f"diverged: {error}", "restarts": error.restart.number}
     except Exception as error:  # whatever ends a training on defaults is what is looked for here
-        without_weights = decision is None and isinstance(error, DataError)
+        without_weights = made is None and isinstance(error, DataError)
         if without_weights or isinstance(error, OSError | MemoryError | CheckpointError):
             raise
         return row | {"failed": f"{type(error).__name__}: {error}"}
