@@ -71,6 +71,12 @@ def test_a_packing_recipe_keeps_the_contract(tmp_path):
     testing.check_recipe("dcgan", tmp_path, labels="none", pack=2)
 
 
+@pytest.mark.parametrize("name", ["restore", "pix2pix"])
+def test_recipes_keep_the_contract_with_a_unet_for_a_critic(name, tmp_path):
+    path = data_for(recipes.find(name), tmp_path / "data")
+    testing.check_recipe(name, tmp_path, path, **SMALL[name], critic="unet")
+
+
 def test_ones_own_recipe_keeps_the_contract(own, tmp_path):
     testing.check_recipe(f"{own}:Mine", tmp_path)
     assert resolve(f"{own}:Mine", recipes, type).__name__ == "Mine"

@@ -14,7 +14,7 @@ from ganforge.core import ref
 from ganforge.core.errors import CheckpointError, UsageError
 from ganforge.methods import tasks
 from ganforge.networks import image
-from ganforge.networks.image import restorers
+from ganforge.networks.image import critics, restorers
 
 NAMES = list(recipes.NAMES)
 
@@ -52,6 +52,7 @@ OTHER = {  # a legal value that is nobody's default, where the kind of the field
     "penalty": (penalties.r1, penalties.lecam),
     "task": tasks.deblur,
     "network": restorers.rrdb,
+    "critic": critics.unet,
     "damage": "web",
     "direction": "BtoA",
     "sigma": "5-50",
@@ -101,7 +102,7 @@ def words(option, value):
         return [flag if value else flag.replace("--", "--no-")]
     if isinstance(value, image.Networks):
         return [flag, ref.name(value, image)]
-    for kind, home in ((losses.Pair, losses), (tasks.Task, tasks), (restorers.Restorer, restorers)):
+    for kind, home in ((losses.Pair, losses), (tasks.Task, tasks), (restorers.Restorer, restorers), (critics.Critic, critics)):
         if isinstance(value, kind):
             return [flag, ref.name(value, home)]
     if isinstance(value, tuple):

@@ -6,16 +6,20 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from ganforge import penalties
 from ganforge.losses import hinge, per_example
 from ganforge.networks.image.detail import GAIN, Detailed, fine
 from ganforge.networks.image.patch import Patch, Scales
+from ganforge.networks.image.unet_critic import UNet, UNets
 
 CRITICS = {
     "patch": lambda inputs: Patch(inputs, 8),
     "patch-plain": lambda inputs: Patch(inputs, 8, 2, spectral=False),
     "detailed": lambda inputs: Detailed(Patch(3 + inputs, 8, 2)),
+    "unet": lambda inputs: UNet(inputs, 8),
+    "unet-plain": lambda inputs: UNet(inputs, 8, spectral=False),
 }
 
 
@@ -25,6 +29,7 @@ def count(network):
 
 def test_sizes_are_the_published_ones():
     assert count(Patch(3, spectral=False)) == 2_764_737
+    assert count(UNet(3)) == count(UNet(3, spectral=False)) == 4_376_897
 
 
 @pytest.mark.parametrize("name", CRITICS)
@@ -105,6 +110,70 @@ def test_one_scale_is_the_plain_critic_with_the_same_start(spectral):
     assert torch.equal(logits, plain.eval()(x)[0]) and len(maps) == 4
 
 
+@pytest.mark.parametrize("size", [(1, 1), (5, 33), (16, 24)])
+def test_a_unet_scores_every_pixel_and_leaves_its_padding_out(size):
+    critic, x = UNet(3, 4).eval(), torch.randn(2, 3, *size)
+    logits, maps = critic(x)
+    whole = [(side + 7) // 8 * 8 for side in size]
+    full = nn.functional.pad(x, (0, whole[1] - size[1], 0, whole[0] - size[0]), "replicate")
+    torch.testing.assert_close(logits.unflatten(1, size), critic(full)[0].unflatten(1, whole)[:, : size[0], : size[1]])
+    assert [m.shape[1] for m in maps] == [4, 8, 16, 32, 16, 8, 4, 4, 4]
+    assert [whole[0] // m.shape[2] for m in maps] == [1, 2, 4, 8, 4, 2, 1, 1, 1]
+
+
+@pytest.mark.parametrize("spectral", [True, False])
+def test_a_unet_is_the_published_sum_of_layers(spectral):
+    """Worked out once more, layer by layer, in the order of the paper's figure."""
+    torch.manual_seed(0)
+    critic, x = UNet(3, 4, spectral).eval(), torch.randn(2, 3, 16, 8)
+    act = partial(nn.functional.leaky_relu, negative_slope=0.2)
+    norm = nn.Identity() if spectral else nn.functional.instance_norm
+    double = nn.Upsample(scale_factor=2, mode="bilinear")
+    full = act(critic.first(x))
+    half = act(norm(critic.downs[0](full)))
+    quarter = act(norm(critic.downs[1](half)))
+    h = act(critic.downs[2](quarter))
+    for up, skip in zip(critic.ups, (quarter, half, full), strict=True):
+        h = act(norm(up(double(h)))) + skip
+    for last in critic.lasts:
+        h = act(norm(last(h)))
+    torch.testing.assert_close(critic(x)[0].unflatten(1, (1, 16, 8)), critic.score(h))
+
+
+def test_a_unet_has_spectral_norm_inside_where_asked_and_instance_norm_in_its_place():
+    critic = UNet(3, 4)
+    for _ in range(60):
+        critic(torch.zeros(1, 3, 8, 8))
+    inner = [*critic.downs, *critic.ups, *critic.lasts]
+    assert all(is_parametrized(layer, "weight") for layer in inner) and len(inner) == 8
+    assert not any(is_parametrized(layer) for layer in (critic.first, critic.score))
+    assert all(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item() < 1.05 for layer in inner)
+    plain, x = UNet(3, 4, spectral=False), torch.randn(1, 3, 16, 16)
+    assert not any(is_parametrized(layer) for layer in plain.modules())
+    before = plain(x)[0]
+    with torch.no_grad():
+        for layer in [plain.downs[0], plain.downs[1], *plain.ups, *plain.lasts]:
+            layer.weight *= 5.0
+    torch.testing.assert_close(plain(x)[0], before, rtol=1e-2, atol=1e-2)
+
+
+def test_several_unets_see_halved_images():
+    critic, x = UNets(4, 4, scales=2).eval(), torch.randn(2, 4, 18, 12)
+    (first, second), maps = critic(x[:, :3], x[:, 3:])
+    assert torch.equal(first, critic.towers[0](x)[0]) and len(maps) == 18
+    assert torch.equal(second, critic.towers[1](nn.functional.avg_pool2d(x, 3, 2, 1, False, False))[0]) and second.shape == (2, 9 * 6)
+
+
+@pytest.mark.parametrize("name", CRITICS)
+def test_every_parameter_of_a_critic_gets_a_gradient(name):
+    torch.manual_seed(0)
+    critic = CRITICS[name](3)
+    critic(torch.randn(2, 3, 21, 17))[0].square().mean().backward()
+    inert = {f"towers.0.convs.{i}.bias" for i in (1, 2)} if name == "patch-plain" else set()  # instance norm takes them away again
+    for key, parameter in critic.named_parameters():
+        assert parameter.grad is not None and (key in inert or parameter.grad.abs().sum() > 0), key
+
+
 @pytest.mark.parametrize("name", CRITICS)
 def test_logits_are_fp32_under_bf16(name):
     with torch.autocast("cpu", torch.bfloat16):
@@ -124,13 +193,13 @@ def test_spectral_norm_bounds_every_layer_and_instance_norm_stands_in_without_it
 
 def test_logits_start_near_zero_and_images_are_told_apart_after_a_few_steps():
     torch.manual_seed(0)
-    for make in CRITICS.values():
+    for name, make in CRITICS.items():
         critic = make(3)
         optimiser = torch.optim.Adam(critic.parameters(), 4e-3, betas=(0.5, 0.9))
         real, fake = torch.randn(4, 3, 16, 16) * 0.2, torch.randn(4, 3, 16, 16) * 0.8
         assert critic(real)[0].abs().mean() < 3
         first = None
-        for _ in range(15):
+        for _ in range(30 if "unet" in name else 15):  # noise tells a pixel less than a part of the image
             optimiser.zero_grad()
             loss = hinge.d(critic(real)[0], critic(fake)[0]).mean()
             loss.backward()

@@ -24,8 +24,10 @@ from ganforge.methods import tasks
 from ganforge.methods.restoration import Restoration
 from ganforge.metrics import weights
 from ganforge.metrics.likeness import Later, Sight
-from ganforge.networks.image import restorers
+from ganforge.networks.image import critics, restorers
 from ganforge.networks.image.detail import Detailed
+from ganforge.networks.image.patch import Patch
+from ganforge.networks.image.unet_critic import UNet
 from ganforge.recipes import Restore
 from ganforge.runs.likeness import eyes_of
 from tests.contract.toys import Points
@@ -251,6 +253,10 @@ def test_the_critic_of_the_recipe_is_shown_the_fine_structure():
     method = Restore(data=Photos(path="x"), width=8, blocks=1, d_width=8).method(DataSpec((3, 32, 32)))
     assert isinstance(method.discriminator, Detailed) and method.d_schedule(at(0.5))["lr"] == method.lr
     assert method.discriminator(torch.zeros(1, 3, 32, 32))[0].ndim == 2
+    assert isinstance(method.discriminator.critic, Patch) and len(method.discriminator.critic.towers[0].convs) == 3
+    other = Restore(data=Photos(path="x"), critic=critics.unet, width=8, blocks=1, d_width=8).method(DataSpec((3, 32, 32)))
+    assert isinstance(other.discriminator, Detailed) and isinstance(other.discriminator.critic, UNet)
+    assert other.discriminator(torch.zeros(1, 3, 20, 30))[0].shape == (1, 20 * 30)
 
 
 def test_the_eyes_of_a_loss_are_opened_when_they_are_needed(monkeypatch):
@@ -320,9 +326,9 @@ def test_the_scale_of_pairs_stays_when_the_model_goes_on_from_photographs():
     assert recipe.plan(DataSpec((3, 32, 32)), lambda candidate: 1.0) == (recipe, [])
 
 
-@pytest.mark.parametrize("option", ["perceptual_weight", "feature_weight", "adversarial_weight", "loss", "d_width"])
+@pytest.mark.parametrize("option", ["perceptual_weight", "feature_weight", "adversarial_weight", "loss", "critic", "d_width"])
 def test_options_of_the_game_are_refused_where_there_is_none(option):
-    recipe = Restore(data=Photos(path="x"), **{option: losses.hinge if option == "loss" else 3})
+    recipe = Restore(data=Photos(path="x"), **{option: {"loss": losses.hinge, "critic": critics.unet}.get(option, 3)})
     recipe.plan(DataSpec((3, 32, 32)), lambda candidate: 1.0)
     with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} needs --adversarial above 0; as it is, nothing would look at it"):
         dataclasses.replace(recipe, adversarial=0.0).plan(DataSpec((3, 32, 32)), lambda candidate: 1.0)

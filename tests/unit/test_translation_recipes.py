@@ -79,6 +79,13 @@ def test_pix2pixhd_is_an_option():
     assert d.loss.item() > 0 and g.loss.item() == pytest.approx(0.75**2 + 0.5**2)  # the published sum over scales
 
 
+def test_a_unet_is_a_discriminator_of_pix2pix_at_any_number_of_scales():
+    assert count(build("pix2pix", critic="unet", spectral=True).discriminator) == 4_376_897 + 3 * 64 * 3 * 3  # sees the input, too
+    method = build("pix2pix", critic="unet", scales=2, width=4, d_width=4, depth=1, blocks=1)
+    logits, maps = method.discriminator(*torch.rand(2, 1, 3, 18, 30))
+    assert [row.shape[1] for row in logits] == [18 * 30, 9 * 15] and len(maps) == 2 * 9
+
+
 def test_spade_is_an_option_of_pix2pix_alone_and_costs_nothing_by_default():
     plain, spade = build("pix2pix").generator, build("pix2pix", spade=True).generator
     assert not plain.spade and count(plain) == 6_196_131 and count(spade) > count(plain) and spade.reach == plain.reach
@@ -160,6 +167,7 @@ def test_options_survive_recipe_json(name):
         ("cyclegan", {"colour_weight": -1.0}, "--colour-weight must be at least 0"),
         ("cut", {"contrast_weight": -1.0}, "--contrast-weight must be at least 0"),
         ("pix2pix", {"feature_weight": -1.0}, "--feature-weight must be at least 0"),
+        ("pix2pix", {"critic": "unets"}, "'unets' is not in ganforge.networks.image.critics. Did you mean 'unet'. It has: patch, unet"),
         ("pix2pix", {"eyes": "vgg"}, "--eyes must be efficientnet-lite0 or vgg16; got 'vgg'. Did you mean 'vgg16'"),
         ("pix2pix", {"eyes": "vgg16"}, "--eyes needs --perceptual-weight or --style-weight above 0"),
         ("pix2pix", {"size": 8, "structure_weight": 1.0}, "looks at 11 x 11 pixels: --size 8 is too small"),

@@ -13,7 +13,7 @@ from ..data.layouts import HOLES
 from ..data.pairs import Pairs
 from ..data.spec import DataSpec
 from ..methods.paired import Paired
-from ..networks.image.patch import Scales
+from ..networks.image import critics
 from ..networks.image.resunet import ResUNet
 from .parts import PairParts
 from .translation import TranslationRecipe
@@ -36,6 +36,8 @@ class Pix2Pix(TranslationRecipe, PairParts):
     """Its blocks at every resolution."""
     spade: bool = False
     """Tell the generator what the input shows at every resolution of its way up (SPADE): for label maps, whose plain areas norms forget."""
+    critic: Annotated[critics.Critic, Named(critics)] = critics.patch
+    """Discriminator: patch, which scores parts of an image, or unet, which scores every pixel."""
     scales: int = 1
     """Sizes at which discriminators judge: as it is, halved, quartered. Their losses are added up."""
     spectral: bool = False
@@ -66,6 +68,6 @@ class Pix2Pix(TranslationRecipe, PairParts):
         shared["terms"] |= self.seen(spec.device)
         sizes = {"width": self.width, "depth": self.depth, "blocks": self.blocks}
         generator = ResUNet(spec.given[0], spec.shape[0], **sizes, spade=self.spade)
-        critic = Scales(spec.shape[0] + spec.given[0], self.d_width, scales=self.scales, spectral=self.spectral)
+        critic = self.critic.scales(spec.shape[0] + spec.given[0], self.d_width, scales=self.scales, spectral=self.spectral)
         parts = generator.to(spec.device), critic.to(spec.device)
         return Paired(*parts, pixel_weight=self.pixel_weight, feature_weight=self.feature_weight, **shared)

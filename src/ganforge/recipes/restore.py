@@ -15,9 +15,7 @@ from ..data.photos import Photos
 from ..data.spec import DataSpec
 from ..methods import tasks
 from ..methods.restoration import Restoration
-from ..networks.image import restorers
-from ..networks.image.detail import Detailed
-from ..networks.image.patch import Patch
+from ..networks.image import critics, detail, restorers
 from .base import check_limits, refusing
 from .weighed import Weighed
 
@@ -43,6 +41,8 @@ class Restore(Weighed):
     """Channels of the network. 0: as usual."""
     blocks: int = 0
     """Blocks of the network. 0: as usual."""
+    critic: Annotated[critics.Critic, Named(critics)] = critics.patch
+    """Discriminator: patch, which scores parts of an image, or unet, which scores every pixel."""
     d_width: int = 16
     """Channels of the discriminator's first layer."""
     adversarial: float = 0.2
@@ -74,7 +74,7 @@ class Restore(Weighed):
         scale = self.task.scale_of(spec, self.scale)
         with refusing():
             generator = self.task.generator(self.network, self.width, self.blocks, scale).to(spec.device)
-        critic = Detailed(Patch(2 * spec.shape[0], self.d_width, layers=2)).to(spec.device) if self.adversarial else None
+        critic = detail.Detailed(self.critic.one(2 * spec.shape[0], self.d_width)).to(spec.device) if self.adversarial else None
         more: dict[str, Any] = {"loss": self.loss, "lr": self.lr, "optimizer": optimizer("Adam", self.lr, (0.9, 0.99))}
         degrade = self.task.degradation(self.damage, scale, self.sigma, self.quality)
         return Restoration(generator, critic, degrade=degrade, adversarial=self.adversarial, **more, **self.weights(spec.device))

@@ -9,7 +9,7 @@ from ..core.errors import UsageError
 from ..distances import charbonnier
 from .parts import PairParts
 
-GAME = ("perceptual_weight", "style_weight", "eyes", "feature_weight", "adversarial_weight", "loss", "d_width")
+GAME = ("perceptual_weight", "style_weight", "eyes", "feature_weight", "adversarial_weight", "loss", "critic", "d_width")
 """Options that the game alone looks at."""
 
 

@@ -6,6 +6,7 @@ which images of any size can be scored.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
@@ -54,25 +55,22 @@ class Patch(nn.Module):
             spectral_norm(self)
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        score, maps = self.towers[0](_together(x, given))
+        score, maps = self.towers[0](together(x, given))
         return score.flatten(1), maps
 
 
-class Scales(nn.Module):
-    """As `Patch`, but several of them, each with an image half the size of the one before -> [logits (n, k) of each], [maps of all].
+class Pyramid(nn.Module):
+    """As `Patch`, but several towers, each with an image half the size of the one before -> [logits (n, k) of each], [maps of all].
 
     They stay apart, as the smaller ones have far fewer places: whoever takes a mean over all of them would hardly hear the smallest.
-    Without spectral norm the smallest image needs 2 pixels a side.
     """
 
-    def __init__(self, inputs: int, width: int = 64, layers: int = 3, scales: int = 2, spectral: bool = True) -> None:
+    def __init__(self, towers: Iterable[nn.Module]) -> None:
         super().__init__()
-        self.towers = nn.ModuleList(Tower(inputs, width, layers, not spectral) for _ in range(scales))
-        if spectral:
-            spectral_norm(self)
+        self.towers = nn.ModuleList(towers)
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
-        h, logits, maps = _together(x, given), list[Tensor](), list[Tensor]()
+        h, logits, maps = together(x, given), list[Tensor](), list[Tensor]()
         for i, tower in enumerate(self.towers):
             if i:
                 h = avg_pool2d(h, 3, 2, 1, count_include_pad=False)
@@ -82,5 +80,15 @@ class Scales(nn.Module):
         return logits, maps
 
 
-def _together(x: Tensor, given: Tensor | None) -> Tensor:
+class Scales(Pyramid):
+    """Several patch critics. Without spectral norm the smallest image needs 2 pixels a side."""
+
+    def __init__(self, inputs: int, width: int = 64, layers: int = 3, scales: int = 2, spectral: bool = True) -> None:
+        super().__init__(Tower(inputs, width, layers, not spectral) for _ in range(scales))
+        if spectral:
+            spectral_norm(self)
+
+
+def together(x: Tensor, given: Tensor | None) -> Tensor:
+    """What a critic looks at: the channels of x, then those of `given`, if there is any."""
     return x if given is None else torch.cat([x, given], 1)
