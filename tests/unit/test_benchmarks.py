@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -16,6 +17,7 @@ import cells
 import fashion
 import fid_table
 import gamma
+import restore
 import semi_supervised
 import sets
 import stability
@@ -25,6 +27,8 @@ from ganforge.core.errors import DataError, DivergedError, MemoryShortError, Sto
 from ganforge.core.recipe import override
 from ganforge.core.train import train
 from ganforge.data.images import Images
+from ganforge.metrics.classical.known import Known
+from ganforge.metrics.likeness import Sight
 from ganforge.recipes import find
 
 
@@ -333,6 +337,43 @@ def test_every_recipe_of_images_is_measured_and_no_other():
     names = stability.generative()
     assert {"auto", "stylegan2", "semi-supervised", "began"} < {*names}
     assert not {"pix2pix", "cyclegan", "restore", "r3gan-ffhq256"} & {*names}
+
+
+def told_of_holes(looks, perceptual=0.42):
+    """A result of benchmarks/restore.py for holes, whose best classical method by PSNR is the biharmonic one."""
+    means = {"PSNR": 24.6, "SSIM": 0.9, "perceptual": perceptual, "Delta-E": 1.7}
+    ways = {"given": means, "classical": {**means, "perceptual": 0.3}, "faithful": means, "generator": means}
+    found = {"ways": ways, "rival": "biharmonic", "rivals": {"telea 3": 22.2, "telea 7": 21.4, "biharmonic": 24.9}, "images": 20}
+    row = {"task": "inpaint", "seed": 0, "eye": "eye", "minutes": 5.0, "seen": 64}
+    return {**row, **{where: found | ({"looks": looks} if looks else {}) for where in ("fruit", "anything")}}
+
+
+def test_the_texture_of_holes_is_measured_by_teleas_method_at_its_strongest():
+    looks = {"telea 3": 0.50, "telea 7": 0.45, "biharmonic": 0.30}
+    told = restore.goals([told_of_holes(looks)], "fruit")
+    assert "| inpaint: generator looks closer than telea | 6.7% | met |" in told
+    assert "| inpaint: faithful above telea, 22.20 dB, by 0.2 dB | +2.40 dB | met |" in told
+    assert "looks closer than telea | -2.2% | not met |" in restore.goals([told_of_holes(looks, 0.46)], "fruit")
+    whole = restore.report([told_of_holes(looks)], Namespace(threads=1))
+    assert whole.count("| inpaint | telea 7 | 21.40 | 0.450 |") == 2
+
+
+def test_older_results_of_holes_are_read_and_their_texture_is_not_guessed():
+    rows = [told_of_holes({})]
+    assert "| inpaint: generator looks closer than telea | not looked at |  |" in restore.goals(rows, "fruit")
+    assert "| inpaint | telea 3 | 22.20 | - |" in restore.report(rows, Namespace(threads=1))
+
+
+def test_every_classical_method_is_looked_at():
+    x = torch.randint(0, 256, (2, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    eye = Sight("eye", lambda a, b: (a - b).abs().mean((1, 2, 3)))
+    known = [Known(), Known()]
+    found = restore.rival("super-resolution", restore.Test(x, x.float(), x[:, :, ::2, ::2], known), eye)
+    assert {*found.looks} == {*found.scores} == {"nearest", "bicubic", "lanczos"} and found.name in found.scores
+    test = restore.Test(x, x.float(), x, known)
+    wanted = float((found.made.float() - x.float()).abs().mean() / 127.5)
+    assert found.looks[found.name] == pytest.approx(wanted, rel=1e-5)
+    assert restore.judged(found.made, test, eye)["perceptual"] == pytest.approx(wanted, rel=1e-5)
 
 
 def test_stacked_digits_tell_each_seed_beside_real_ones():

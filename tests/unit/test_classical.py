@@ -169,6 +169,63 @@ def test_holes_are_filled_and_nothing_else_is_touched():
         assert psnr(made, truth, hole) > psnr(given, truth, hole) + 5, name
 
 
+def test_a_hole_too_large_to_be_solved_for_at_once_is_left_to_other_methods(monkeypatch):
+    monkeypatch.setattr(optics, "LARGEST", 30)
+    hole = np.zeros((64, 64), bool)
+    hole[4:9, 4:10] = hole[20:25, 4:10] = hole[40:45, 4:10] = True
+    image = picture(64)
+    assert optics.solvable(hole) and "biharmonic" in classical.ways("inpaint", image, Known(hole=hole)), "each for itself is small enough"
+    hole[9, 4] = True
+    assert not optics.solvable(hole)
+    assert {name.split()[0] for name in restored("inpaint", image, Known(hole=hole))} == {"telea", "navier-stokes", "smoothest"}
+    monkeypatch.setattr(optics, "LARGEST", 31)
+    assert optics.solvable(hole)
+    hole[10, 10] = True  # not touching at a side, but solved with it
+    assert not optics.solvable(hole)
+    assert not optics.solvable(np.ones((6, 6), bool)) and optics.solvable(np.zeros((6, 6), bool))
+
+
+def test_pieces_that_methods_are_chosen_on_are_never_too_large():
+    from ganforge.runs.rivals import PIECE
+
+    assert optics.solvable(np.ones((PIECE, PIECE), bool)) and not optics.solvable(np.ones((1500, 1500), bool))
+
+
+def test_who_is_left_out_does_not_work(monkeypatch):
+    slow = lambda image, known: {"one": lambda: image, "slow": lambda: pytest.fail("was asked")}
+    monkeypatch.setitem(classical.TASKS, "denoise", slow)
+    image = picture(8)
+    assert best("denoise", [image], [image], without=("slow",)).scores == {"one": 100}
+
+
+@pytest.mark.parametrize("task", ["low-light", "old-photo", "colourise", "transfer"])
+def test_naming_the_methods_is_no_work(task, monkeypatch):
+    """Else a photograph of many megapixels goes through all curves for one of them."""
+    image = picture(32)
+    known = whole(image)
+    wanted = restored(task, image, known)
+    calls = []
+    places = ((denoising, ("gamma", "gain", "stretched", "unfaded", "grey_world")), (colouring, ("palette", "tinted")))
+    for module, names in places:
+        for name in names:
+            plain = getattr(module, name)
+
+            def counted(*of, _plain=plain, _name=name, **how):
+                calls.append(_name)
+                return _plain(*of, **how)
+
+            monkeypatch.setattr(module, name, counted)
+    ways = classical.ways(task, image, known)
+    assert not calls and [*ways] == [*wanted]
+    last = [*ways][-1]
+    alone = restored(task, image, known, only=last)
+    assert [*alone] == [last] and (alone[last] == wanted[last]).all() and len(calls) <= 2
+    again = restored(task, image, known)
+    assert all((again[name] == wanted[name]).all() for name in wanted)
+    made = {id(picture) for picture in again.values()}
+    assert len(made) == len(again), "none shares its pixels with another"
+
+
 def test_mean_chroma_is_the_mean_of_the_photographs():
     red, grey = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 90, np.uint8)
     red[:, :, 0] = 255

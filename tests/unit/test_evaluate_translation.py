@@ -18,10 +18,11 @@ from ganforge.data.degrade import atoms
 from ganforge.data.degrade.masks import scratches
 from ganforge.methods import tasks
 from ganforge.metrics import measure
+from ganforge.metrics.classical import optics
 from ganforge.metrics.colour import delta_e2000
 from ganforge.metrics.pairs import psnr, ssim
 from ganforge.recipes import find, name_of
-from ganforge.runs import rivals
+from ganforge.runs import pictures, rivals
 from ganforge.runs.model import write as write_model
 from ganforge.runs.start import _plain_spec
 
@@ -171,6 +172,50 @@ def test_colours_are_judged_by_their_difference_to_the_eye():
     assert all({"PSNR", "SSIM", "Delta-E"} <= {*numbers} for numbers in found.beside.values())
     assert not measure.higher_is_better("Delta-E") and re.search(r"^Delta-E .* lower$", found.table(), re.MULTILINE)
     assert [*ganforge.evaluate(model, "photos", metrics="delta-e").values] == ["Delta-E"]
+
+
+def test_nobody_is_judged_with_dots_of_true_colour():
+    first, _ = examples(task="colourise", hold_out=0.0)
+    recipe = recipe_of("restore", "photos", crop=32, task="colourise", hold_out=0.0)
+    data = recipe.dataset()
+    method = recipe.method(data.spec)
+    torch.manual_seed(0)
+    assert method.given(data.shown(4))[:, 3].any(), "what is learnt from has some"
+    drawn, x = pictures.inputs(method, data, 4)
+    batches = [one.given for one in first] + [drawn]
+    assert len(first) == 4 and not any(given[:, 1:].any() for given in batches)
+    for given, wanted in zip(batches, [one.x for one in first] + [x], strict=True):
+        assert given.shape[1] == 4 and torch.equal(given[:, :1], atoms.stored(atoms.luma(wanted)))
+        assert given.shape[2:] == wanted.shape[2:]
+
+
+def test_what_is_no_hint_stays_when_a_model_is_judged():
+    recipe = recipe_of("restore", saved("photos"), crop=32, task="inpaint")
+    data = recipe.dataset()
+    method = recipe.method(data.spec)
+    given, _ = pictures.inputs(method, data, 4)
+    torch.manual_seed(0)
+    assert torch.equal(given, method.given(data.shown(4))) and given[:, 3].any()
+
+
+def test_the_rival_of_large_holes_is_one_that_can_fill_them_and_a_note_says_so(monkeypatch):
+    model, _ = untrained("restore", saved("photos"), task="inpaint", damage="boxes", crop=32)
+    found = ganforge.evaluate(model, "photos", metrics="psnr")
+    assert "biharmonic" in found.beside and not any("biharmonic" in note for note in found.notes), "it is the best where it can be had"
+    monkeypatch.setattr(optics, "LARGEST", 3)
+    found = ganforge.evaluate(model, "photos", metrics="psnr")
+    (best,) = {*found.beside} - {"faithful"}
+    assert best.split()[0] in ("telea", "navier-stokes", "smoothest") and found.settings["classical"]
+    assert any("biharmonic filling is not among the classical methods" in note for note in found.notes)
+
+
+def test_one_photograph_with_a_large_hole_decides_for_all(monkeypatch):
+    recipe = recipe_of("restore", saved("photos"), crop=32, task="inpaint", damage="boxes", hold_out=0.0)
+    data = recipe.dataset()
+    judged = iter([True, False, True, True])
+    monkeypatch.setattr(optics, "solvable", lambda hole: next(judged, True))
+    found = rivals.chosen(recipe, recipe.method(data.spec), 1, data, 4)
+    assert found.task == "inpaint" and found.best and found.best != "biharmonic" and found.notes == (rivals.LARGE,)
 
 
 def test_a_model_of_two_domains_is_judged_where_there_are_pairs(capsys):

@@ -30,7 +30,8 @@ from ganforge.data.store import Block
 log = logging.getLogger("ganforge.data")
 CHUNK = 32
 GONE = "unreadable: it went away meanwhile"
-ENDINGS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF", ".tiff": "TIFF"}
+JPEG = dict.fromkeys((".jpg", ".jpeg", ".jfif", ".jpe"), "JPEG")
+ENDINGS = JPEG | {".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF", ".tiff": "TIFF"}
 T = TypeVar("T")
 
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from ganforge.data.layout import TEST, TRAIN, VAL, common
+from ganforge.data.layout import common
+from ganforge.data.matching import KINDS, LETTERS, MASK, MASKS, PARTS, Kind, Place, key, matched, split_words
 from ganforge.data.sizes import few, size
 from ganforge.data.source import USUAL, Files, natural, plain
 
-WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-"""Words of a folder's name: trainA is train and A, train_label is train and label."""
-PARTS = {**dict.fromkeys(TRAIN, "train"), **dict.fromkeys(TEST, "test"), **dict.fromkeys(VAL, "val")}
-MASK = re.compile(r"(?i)^(.+?)[_\-. ]?mask[_\-. ]?\d*$")
-SCALE = re.compile(r"(?i)[_\-. ]?x[2348]$")
 STRAY = 0.1
 """Share of the images that may lie outside the folders that a layout is told by."""
 BESIDE = {"inst", "instance", "feat"}
@@ -27,45 +21,6 @@ EXPECTED = """Expected one of:
   images that hold both side by side, twice as wide as high"""
 HOLES = "learn to fill such holes: gan train DATA --task inpaint. Maps that pictures are made of belong into label/, beside image/."
 TWO_SETS = "two folders of any names, or trainA/ and trainB/ (and testA/, testB/)."
-
-
-class Kind(NamedTuple):
-    """Words in the names of folders that hold the inputs (A) and the wanted images (B)."""
-
-    a: frozenset[str]
-    b: frozenset[str]
-    form: str = "folders"
-    """"masks" where A says what is missing of B, and several may belong to one image; "damaged" where A is B in a worse state."""
-
-    @property
-    def masks(self) -> bool:
-        return self.form == "masks"
-
-
-def _kind(a: str, b: str, form: str = "folders") -> Kind:
-    return Kind(frozenset(a.split()), frozenset(b.split()), form)
-
-
-WORSE, PHOTOS = "damaged", "img imgs image images photo photos"
-LETTERS = _kind("a", "b")
-MASKS = _kind("mask masks", PHOTOS, "masks")
-KINDS = (
-    LETTERS,
-    _kind("label labels", PHOTOS),
-    MASKS,
-    _kind("lr lq low", "hr hq gt high", WORSE),
-    _kind("input inputs source blur blurred blurry noisy degraded rainy hazy before", "target targets gt sharp clean clear after", WORSE),
-)
-SIDE_WORDS = frozenset().union(*(kind.a | kind.b for kind in KINDS), {"fake", "real"})
-
-
-class Place(NamedTuple):
-    """Where one image lies: its position in the source, the folders on its way, its name without ending, and train, test, val or ''."""
-
-    at: int
-    folders: tuple[str, ...]
-    stem: str
-    part: str
 
 
 @dataclass(frozen=True)
@@ -96,7 +51,9 @@ class Pairs:
         elif self.form == "masks":
             how = f"{len(self.train):,} images of {self.b} with masks of {self.a}"
         else:
+            different = len({b for _, b in self.train})
             how = f"{len(self.train):,} pairs of the same name: A is {self.a}, B is {self.b}"
+            how += f" · {different:,} different B" * (different < len(self.train))
         held = f" · {len(self.test):,} more of the part {self.part} are held out" if self.test else ""
         return how + held + (f" · {len(self.alone):,} without a partner" if self.alone else "")
 
@@ -126,8 +83,8 @@ def pairs_in(files: Files) -> Pairs | None:
         a, b, others = _sides(places, kind)
         if a and b and len([p for p in others if not _words(p.folders) & BESIDE]) <= STRAY * len(places):
             return _paired(a, b, kind, _folder)
-    masked = {_key(p.folders, found[1]) for p in places if (found := MASK.match(p.stem))}
-    b = [p for p in places if _key(p.folders, p.stem) in masked]
+    masked = {key(p.folders, found[1]) for p in places if (found := MASK.match(p.stem))}
+    b = [p for p in places if key(p.folders, p.stem) in masked]
     if b:
         a = [p for p in places if MASK.match(p.stem)]
         return _paired(a, b, MASKS, lambda side: "the files *_mask*" if MASK.match(side[0].stem) else _folder(side))
@@ -184,6 +141,15 @@ def _advice(files: Files, pairs: Pairs) -> str:
     )
 
 
+def unmatched(files: Files, pairs: Pairs) -> str:
+    """How many images of the two sides have no partner, with an example of each side."""
+    first = {missing: plain(files.names[at]) for at, missing in reversed(pairs.alone)}
+    return (
+        f"{pairs.a} and {pairs.b} hold {len(pairs.train)} pairs of the same name and {len(pairs.alone):,} images without a partner, "
+        f"such as {' and '.join(first.values())}"
+    )
+
+
 def seen(files: Files) -> str:
     """The folders that hold images, for the error where no layout fits."""
     folders = Counter(name.rpartition("/")[0] or "the top folder" for name in files.names).most_common()
@@ -197,17 +163,13 @@ def _places(files: Files) -> list[Place]:
     found = []
     for i in which:
         *folders, name = files.names[i].removeprefix(f"{prefix}/" if prefix else "").split("/")
-        parts = [PARTS[word] for folder in folders for word in _split_words(folder) if word in PARTS]
+        parts = [PARTS[word] for folder in folders for word in split_words(folder) if word in PARTS]
         found.append(Place(i, tuple(folders), name.rpartition(".")[0] or name, parts[0] if parts else ""))
     return found
 
 
-def _split_words(folder: str) -> list[str]:
-    return [word.casefold() for word in WORD.findall(folder)]
-
-
 def _words(folders: Sequence[str]) -> set[str]:
-    return {word for folder in folders for word in _split_words(folder)}
+    return {word for folder in folders for word in split_words(folder)}
 
 
 def _sides(places: Sequence[Place], kind: Kind) -> tuple[list[Place], list[Place], list[Place]]:
@@ -234,45 +196,12 @@ def _split(places: Sequence[Place], part: str = "") -> tuple[list[Place], list[P
 def _paired(a: Sequence[Place], b: Sequence[Place], kind: Kind, called: Callable[[Sequence[Place]], str]) -> Pairs:
     _, _, part = _split([*a, *b])
     (train_a, test_a, _), (train_b, test_b, _) = (_split(side, part) for side in (a, b))
-    train, test = _matched(train_a, train_b, kind), _matched(test_a, test_b, kind)
+    train, test = matched(train_a, train_b, kind), matched(test_a, test_b, kind)
     used = {at for pair in [*train, *test] for at in pair}
     names = called(train_a or a), called(train_b or b)
     sides = ((train_a, names[1]), (test_a, names[1]), (train_b, names[0]), (test_b, names[0]))
     alone = [(p.at, missing) for side, missing in sides for p in side if p.at not in used]
     return Pairs(kind.form, *names, train, test, part if test else "", alone)
-
-
-def _matched(a: Sequence[Place], b: Sequence[Place], kind: Kind) -> list[tuple[int, int]]:
-    """Pairs (of a, of b) by name: with the folders below the sides; else the file names alone; else without words such as lr or x4."""
-
-    def below(place: Place) -> str:
-        return _key([f for f in place.folders if not {*_split_words(f)} & (kind.a | kind.b | PARTS.keys())], _bare(place.stem, kind))
-
-    def alone(place: Place) -> str:
-        return _bare(place.stem, kind).casefold()
-
-    def core(place: Place) -> str:
-        words = re.split(r"[_\-. ]+", SCALE.sub("", _bare(place.stem, kind)).casefold())
-        return "_".join(w for w in words if w not in SIDE_WORDS) or "_".join(words)
-
-    best: list[tuple[int, int]] = []
-    for key in (below, alone, core):
-        left, right = [(key(p), p.at) for p in a], [(key(p), p.at) for p in b]
-        twice = {
-            name for side in ([left, right] if not kind.masks else [right]) for name, k in Counter(n for n, _ in side).items() if k > 1
-        }
-        partner = {name: at for name, at in right if name not in twice}
-        pairs = [(at, partner[name]) for name, at in left if name in partner and name not in twice]
-        best = pairs if len(pairs) > len(best) else best
-    return best
-
-
-def _bare(stem: str, kind: Kind) -> str:
-    return found[1] if kind.masks and (found := MASK.match(stem)) else stem
-
-
-def _key(folders: Sequence[str], stem: str) -> str:
-    return "/".join([*folders, stem]).casefold()
 
 
 def _folder(side: Sequence[Place]) -> str:
@@ -284,7 +213,7 @@ def _folder(side: Sequence[Place]) -> str:
 def _domain(folders: Sequence[str]) -> str:
     """The first folder's name that is not only that of a part, without the part: "horses" of train/horses and of train_horses."""
     for folder in folders:
-        words = _split_words(folder)
+        words = split_words(folder)
         rest = [word for word in words if word not in PARTS]
         if rest or not words:
             return folder.casefold() if len(rest) == len(words) else "_".join(rest)

@@ -78,12 +78,8 @@ def check_sizes(size: int, load_size: int) -> None:
 def _none(path: str, files: Files, layout: layouts.Pairs | None) -> str:
     """Why there are no pairs, and what there is."""
     if layout and layout.alone:
-        first = {missing: plain(files.names[at]) for at, missing in reversed(layout.alone)}
-        example = f", such as {' and '.join(first.values())}" if first else ""
-        return (
-            f"{path}: {layout.a} and {layout.b} hold {len(layout.train)} pairs of the same name and {len(layout.alone):,} images without a "
-            f"partner{example}. Give partners the same file name, or learn without pairs: --recipe cut"
-        )
+        told = layouts.unmatched(files, layout)
+        return f"{path}: {told}. Give partners the same file name, or learn without pairs: --recipe cut"
     few = f"only {len(layout.train)} pair is there, at least 2 are needed" if layout else "no pairs are to be seen"
     return f"{path}: {few}. {layouts.seen(files)} {layouts.EXPECTED}"
 
@@ -162,9 +158,11 @@ def _scale(given: Photo, wanted: Photo) -> int:
 def _fitting(options: Pairs, given: Album, wanted: Album, lost: Sequence[Skip]) -> tuple[int, list[int], list[Skip]]:
     """The scale of most pairs, the rows of those that have it and are large enough, and why the others are not used.
 
-    Raises DataError where fewer than two are left, with the first of them and of the files that were `lost` before.
+    Raises DataError where fewer than two are left, with the first of them and of the files that were `lost` before, and where one image
+    has partners of several scales.
     """
     scales = [_scale(a, b) for a, b in zip(given.photos, wanted.photos, strict=True)]
+    _check_scales(options, given, wanted, scales)
     scale = next((found for found, _ in Counter(s for s in scales if s).most_common(1)), 0)
     rows, skips = [], []
     for k, found in enumerate(scales):
@@ -186,6 +184,21 @@ def _fitting(options: Pairs, given: Album, wanted: Album, lost: Sequence[Skip]) 
             f"--recipe pix2pix --load-size {max(options.size, 64)} brings all to one size.{told}"
         )
     return scale, rows, skips
+
+
+def _check_scales(options: Pairs, given: Album, wanted: Album, scales: Sequence[int]) -> None:
+    """Raise DataError where an image is wanted of given ones of several scales, such as X2 and X3: one model learns one."""
+    met: dict[str, dict[int, str]] = {}
+    for k, scale in enumerate(scales):
+        if scale:
+            met.setdefault(wanted.names[k], {})[scale] = plain(given.names[k].rpartition("/")[0] or "the top folder")
+    for name, folders in met.items():
+        if len(folders) > 1:
+            listed = " and ".join(f"{folder} ({scale} times smaller)" for scale, folder in sorted(folders.items()))
+            raise DataError(
+                f"{options.path}: of {plain(name)} there are given images of several scales: in {listed}. One model learns one scale: "
+                "leave in one of these folders only."
+            )
 
 
 def _size(photo: Photo) -> str:

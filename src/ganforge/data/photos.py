@@ -24,6 +24,12 @@ POLARITIES = ("auto", "white", "black")
 """Colours of holes in masks."""
 NO_MASKS = "there are no masks here of which --hole {hole} could speak"
 
+UNMATCHED = (
+    "{path}: {told}. {seen} By the names of these folders some images are damaged, so they are not all taken for good ones. Give partners "
+    "the same file name; where several folders of good images hold the same names, leave one of them in; or give the folder of the good "
+    "images alone."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoOptions:
@@ -74,7 +80,7 @@ class Photos(PhotoOptions):
 
         Pairs and images with masks become a PairSet and a MaskedSet. The side of pieces is the largest multiple of `multiple` up to
         `crop`, and of the scale of pairs, which have their own. Raises UsageError for a path that is not there, DataError for data
-        that cannot be used, StorageError for a full disk.
+        that cannot be used, such as good and damaged images that do not match, StorageError for a full disk.
         """
         from ganforge.data import layouts
         from ganforge.data.decode import Look
@@ -90,6 +96,8 @@ class Photos(PhotoOptions):
             if pairs and pairs.likely and pairs.form in ("damaged", "masks"):
                 same = {field.name: getattr(self, field.name) for field in fields(PhotoOptions)}
                 return Pairs(size=self.crop, hole=self.hole, **same).load(cache)
+            if pairs and not pairs.likely and pairs.form == "damaged":
+                raise DataError(UNMATCHED.format(path=self.path, told=layouts.unmatched(files, pairs), seen=layouts.seen(files)))
             every, side = [*files.skipped], self.crop // multiple * multiple
             parts = arrange(files, "none")
             position = {name: i for i, name in enumerate(files.names)}

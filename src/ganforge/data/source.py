@@ -20,7 +20,7 @@ MAX_FILE = 256 * 2**20
 """Bytes that one encoded image may have; larger files are skipped."""
 
 
-USUAL = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+USUAL = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """Endings of image files; what they hold is what counts."""
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..core.method import Batch, Method, Player, Progress, Update
 from ..distances import Terms, feature_matching, used, weighed
 from ..losses import Pair
+from ..networks.image.compose import Colour
 from .two_player import verdict
 
 Degrade = Callable[[Tensor], Tensor]
@@ -80,6 +81,11 @@ class Restoration(Method):
         """What the generator makes its images of: (n, c, h', w')."""
         with torch.no_grad():
             return batch["given"] if "given" in batch else self.degrade(batch["x"])
+
+    def judged(self, batch: Batch) -> Tensor:
+        """The same without the dots of true colour: whoever brings a black-and-white picture seldom has any, and its rivals never do."""
+        given = self.given(batch)
+        return torch.cat([given[:, :1], torch.zeros_like(given[:, 1:])], 1) if isinstance(self.generator, Colour) else given
 
     def step(self, batch: Batch, now: Progress) -> Iterator[Update]:
         x, given = batch["x"], self.given(batch)

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ..core.method import Batch
 from . import sampling
 from .grid import grid
 
@@ -66,6 +67,12 @@ def translates(method: Any) -> bool:
     return hasattr(method, "given")
 
 
+def judged(method: Any, batch: Batch) -> Tensor:
+    """What a method makes images of to be judged by them, (n, c, h, w): what it learns with, unless it has a `judged(batch)` of its own."""
+    given: Tensor = getattr(method, "judged", method.given)(batch)
+    return given
+
+
 def paired(method: Any) -> bool:
     """Whether x is what should become of the input beside it; methods of two domains without pairs say `paired = False`."""
     return bool(getattr(method, "paired", True))
@@ -98,7 +105,7 @@ def inputs(method: Any, data: Any, count: int) -> tuple[Tensor, Tensor]:
     batch = data.shown(count)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
-        given = method.given({key: value.to(device) for key, value in batch.items()})
+        given = judged(method, {key: value.to(device) for key, value in batch.items()})
     return given.float().cpu(), batch["x"]
 
 

@@ -17,17 +17,21 @@ from ..data.pieces import cut
 from ..data.source import plain
 from ..methods import tasks
 from ..metrics import classical
+from ..metrics.classical import optics
 from ..metrics.classical.colouring import mean_chroma, palette
 from ..metrics.classical.known import Image, Known
 from ..metrics.features import to_uint8
 from ..metrics.likeness import LEAST
 from ..recipes.translation import TranslationRecipe
+from . import pictures
 from .bar import Bar
 
 PIECE = 192
 """Side of the pieces of the same images on which the classical method is chosen: there are many, at many strengths."""
 LEARNT = 256
 """Pictures, at most, whose colours a classical method is told."""
+LARGE = f"""biharmonic filling is not among the classical methods: one of the holes has more than {optics.LARGEST:,} pixels, and it would \
+have to find them all at once. The best of the others stands beside the model."""
 MENDS = {
     **dict.fromkeys(("clean", "web", "harsh"), "super-resolution"),
     **dict.fromkeys(("deblur", "gaussian-blur"), "deblur"),
@@ -91,21 +95,23 @@ def chosen(recipe: Any, method: Any, scale: int, data: Any, count: int) -> Rival
 
     scale: how many times the model enlarges.
     """
-    task, pieces, unchanged = task_of(recipe), [], ""
-    for example in examples(recipe, method, scale, data, count):
-        if example.x.shape[2:] == example.given.shape[2:] and (example.given.shape[1] in (1, 3) or task == "colourise"):
-            unchanged = "grey" if task == "colourise" else "unchanged"
-        if not task:
-            break
-        pieces.append(_piece(example))
-    if not pieces:
-        return Rivals(unchanged)
+    task, pieces, unchanged, large = task_of(recipe), [], "", False
     try:
+        for example in examples(recipe, method, scale, data, count):
+            if example.x.shape[2:] == example.given.shape[2:] and (example.given.shape[1] in (1, 3) or task == "colourise"):
+                unchanged = "grey" if task == "colourise" else "unchanged"
+            if not task:
+                break
+            large = large or example.known.hole is not None and not optics.solvable(example.known.hole)
+            pieces.append(_piece(example))
+        if not pieces:
+            return Rivals(unchanged)
         shared = _shared(task, data)
         images, truth, known = zip(*pieces, strict=True)
         with Bar("classical methods", len(pieces)) as progress:
-            found = classical.best(task, images, truth, [replace(one, **shared) for one in known], progress)
-        return Rivals(unchanged, task, found.name, shared)
+            facts = [replace(one, **shared) for one in known]
+            found = classical.best(task, images, truth, facts, progress, without=("biharmonic",) if large else ())
+        return Rivals(unchanged, task, found.name, shared, (LARGE,) if large else ())
     except UsageError as error:
         return Rivals(unchanged, notes=(f"no classical method beside it: {error}",))
 
@@ -120,7 +126,7 @@ def examples(recipe: Any, method: Any, scale: int, data: Any, count: int) -> Ite
         batch = {**batch, "x": batch["x"][:, :, :h, :w]}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(number)
-            given = method.given(batch)
+            given = pictures.judged(method, batch)
             torch.manual_seed(number)
             told = _told(recipe, batch["x"]) if task and "given" not in batch else {}
         if any(big != scale * small for big, small in zip(batch["x"].shape[2:], given.shape[2:], strict=True)):

@@ -7,7 +7,7 @@ and `pip install "ganforge[image]"` brings them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,16 +47,23 @@ class Best(NamedTuple):
 def restored(task: str, given: Image, known: Known | None = None, only: str = "") -> Results:
     """Every classical method of the task on one image, "unchanged" among them where sizes allow: {name: (h, w, 3) uint8}.
 
-    only: the name of the one that is to work, "" for all. Raises UsageError for a task without classical methods, where something that
-    they must know is missing, and where OpenCV or scikit-image is; DataError for anything but (h, w, 3) or (h, w) uint8.
+    only: the name of the one that is to work, "" for all. Raises as `ways`, and UsageError where OpenCV or scikit-image is missing.
+    """
+    return {name: make() for name, make in ways(task, given, known).items() if only in ("", name)}
+
+
+def ways(task: str, given: Image, known: Known | None = None) -> Ways:
+    """What is there for one image: {name: what makes (h, w, 3) uint8 of it}.
+
+    Raises UsageError for a task without classical methods, and where something that they must know, or need, is missing; DataError for
+    anything but (h, w, 3) or (h, w) uint8.
     """
     if task not in TASKS:
         raise UsageError(f"'{task}' has no classical methods.{nearest(task, TASKS)} There are some for {', '.join(TASKS)}.")
     if given.dtype != np.uint8 or given.ndim not in (2, 3) or given.ndim == 3 and given.shape[2] != 3 or 0 in given.shape:
         raise DataError(f"classical methods take (h, w, 3) or (h, w) uint8 images; got {given.shape} {given.dtype}.")
     image = given if given.ndim == 3 else np.repeat(given[:, :, None], 3, 2)
-    ways = TASKS[task](np.ascontiguousarray(image), known or Known())
-    return {name: make() for name, make in ways.items() if only in ("", name)}
+    return TASKS[task](np.ascontiguousarray(image), known or Known())
 
 
 def best(
@@ -65,18 +72,21 @@ def best(
     truth: Sequence[Image],
     known: Sequence[Known] | None = None,
     progress: Callable[[int], None] = lambda done: None,
+    without: Collection[str] = (),
 ) -> Best:
     """The classical method with the highest mean PSNR over a test set, which also chose its strength: pairs of given and true images.
 
-    Of holes, only the pixels inside count. Raises DataError where the numbers of images differ or there is none, else as `restored`.
+    Of holes, only the pixels inside count. without: the names of those that do not take part.
+    Raises DataError where the numbers of images differ or there is none, else as `restored`.
     """
     facts = [Known()] * len(given) if known is None else known
     if not len(given) == len(truth) == len(facts) or not len(given):
         raise DataError(f"each given image needs its true one, and there must be one; got {len(given)}, {len(truth)} and {len(facts)}.")
     found: dict[str, list[Image]] = {}
     for done, (image, fact) in enumerate(zip(given, facts, strict=True), 1):
-        for name, made in restored(task, image, fact).items():
-            found.setdefault(name, []).append(made)
+        for name, make in ways(task, image, fact).items():
+            if name not in without:
+                found.setdefault(name, []).append(make())
         progress(done)
     means = {
         name: float(np.mean([psnr(a, b, fact.hole) for a, b, fact in zip(results, truth, facts, strict=True)]))

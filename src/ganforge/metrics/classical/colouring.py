@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from ...core.errors import UsageError
@@ -14,10 +15,15 @@ from .known import Image, Known, Palette, Ways, eight, needed, unit
 
 def coloured(image: Image, known: Known) -> Ways:
     """Grey as it is, and every pixel with the mean chroma of the photographs one could have learnt from (`known.chroma`)."""
-    y = np.asarray(Pillow.fromarray(image).convert("L")).astype(np.float64)
-    cb, cr = (value - 128 for value in known.chroma)
-    mean = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], 2)
-    return {"grey": lambda: np.repeat(y.astype(np.uint8)[:, :, None], 3, 2), "mean chroma": lambda: eight(mean / 255)}
+    y = np.asarray(Pillow.fromarray(image).convert("L"))
+    return {"grey": lambda: np.repeat(y[:, :, None], 3, 2), "mean chroma": partial(tinted, y, known.chroma)}
+
+
+def tinted(y: NDArray[np.uint8], chroma: tuple[float, float]) -> Image:
+    """Brightness (h, w) with one Cb and one Cr, from 0 to 255, everywhere."""
+    cb, cr = (value - 128 for value in chroma)
+    light = y.astype(np.float64)
+    return eight(np.stack([light + 1.402 * cr, light - 0.344136 * cb - 0.714136 * cr, light + 1.772 * cb], 2) / 255)
 
 
 def mean_chroma(photographs: Sequence[Image]) -> tuple[float, float]:
@@ -36,11 +42,17 @@ def transferred(image: Image, known: Known) -> Ways:
     if known.target is None:
         raise UsageError("transfer of colours needs those of the target: Known(target=palette(images)).")
     found: Ways = {"unchanged": lambda: image}
-    for of, own in (("", palette([image])), (" of the set", known.source)):
-        if own is not None:
-            found |= {f"reinhard{of}": partial(reinhard, image, own, known.target)}
-            found |= {f"histogram{of}": partial(matched, image, own, known.target)}
+    owns: dict[str, Callable[[], Palette]] = {"": cache(partial(palette, [image]))}
+    if (source := known.source) is not None:
+        owns[" of the set"] = lambda: source
+    for of, own in owns.items():
+        for name, way in (("reinhard", reinhard), ("histogram", matched)):
+            found[f"{name}{of}"] = partial(_moved, way, image, own, known.target)
     return found
+
+
+def _moved(way: Callable[[Image, Palette, Palette], Image], image: Image, own: Callable[[], Palette], target: Palette) -> Image:
+    return way(image, own(), target)
 
 
 def palette(images: Sequence[Image]) -> Palette:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from itertools import product
 
 import numpy as np
@@ -44,20 +45,28 @@ def brightened(image: Image, known: Known) -> Ways:
     found: Ways = {"unchanged": lambda: image}
     for level in (0.35, 0.42, 0.5):
         for name, curve in (("gamma", gamma), ("gain", gain)):
-            bright = curve(image, level)
-            found |= {f"{name} {level:g}": partial(np.array, bright), f"{name} {level:g} + nlm": partial(smoothed, bright)}
+            bright = cache(partial(curve, image, level))  # once for both, and only where one of them is asked for
+            found |= {f"{name} {level:g}": partial(_then, bright, np.copy), f"{name} {level:g} + nlm": partial(_then, bright, smoothed)}
     return found
 
 
 def refreshed(image: Image, known: Known) -> Ways:
     """Contrast given back by three amounts, or each colour stretched over its range, without and with grey balance and smoothing."""
     found: Ways = {"unchanged": lambda: image}
-    ways = {"stretched": stretched(image), "grey world, stretched": stretched(grey_world(image))}
-    for by in (0.1, 0.2, 0.35):
-        ways |= {f"unfaded {by:g}": unfaded(image, by), f"grey world, unfaded {by:g}": unfaded(grey_world(image), by)}
-    for name, lively in ways.items():
-        found |= {name: partial(np.array, lively), f"{name} + median": partial(median, lively), f"{name} + nlm": partial(smoothed, lively)}
+    balanced = cache(partial(grey_world, image))
+    curves: dict[str, Callable[[Image], Image]] = {"stretched": stretched}
+    curves |= {f"unfaded {by:g}": partial(unfaded, by=by) for by in (0.1, 0.2, 0.35)}
+    for name, curve in curves.items():
+        for called, lively in ((name, partial(curve, image)), (f"grey world, {name}", partial(_then, balanced, curve))):
+            once = cache(lively)
+            for after, step in (("", np.copy), (" + median", median), (" + nlm", smoothed)):
+                found[f"{called}{after}"] = partial(_then, once, step)
     return found | {"nlm": partial(smoothed, image), "median 3": partial(median, image)}
+
+
+def _then(made: Callable[[], Image], step: Callable[[Image], Image]) -> Image:
+    """What a step makes of what is made before it."""
+    return step(made())
 
 
 def smoothed(image: Image) -> Image:

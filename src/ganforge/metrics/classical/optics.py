@@ -15,6 +15,10 @@ from ...core.errors import UsageError
 from ...data.degrade.masks import fill
 from .known import Image, Known, Ways, eight, needed, unit
 
+LARGEST = 40_000
+"""Pixels of a hole, at most, for the biharmonic surface: they are the unknowns of one system that is solved directly, and its time and
+memory grow faster than they do. More than any piece has that methods are chosen on, and far less than a hole of a large photograph."""
+
 
 def enlarged(image: Image, known: Known) -> Ways:
     """Bicubic and Lanczos to `known.scale` times the size, and nearest for comparison."""
@@ -56,9 +60,9 @@ def richardson_lucy(image: Image, kernel: NDArray[np.floating], rounds: int) -> 
 
 
 def inpainted(image: Image, known: Known) -> Ways:
-    """Telea and Navier-Stokes at two radii, the biharmonic surface, and the smoothest one. Raises UsageError without `known.hole`.
+    """Telea and Navier-Stokes at two radii, the biharmonic surface where it is `solvable`, and the smoothest one.
 
-    Pixels outside the hole keep every bit.
+    Raises UsageError without `known.hole`. Pixels outside the hole keep every bit.
     """
     hole = known.hole
     if hole is None or hole.shape != image.shape[:2]:
@@ -67,11 +71,20 @@ def inpainted(image: Image, known: Known) -> Ways:
     cv2, mask = needed("cv2"), hole.astype(np.uint8)
     ways = {"telea": cv2.INPAINT_TELEA, "navier-stokes": cv2.INPAINT_NS}
     found: Ways = {f"{name} {radius}": partial(cv2.inpaint, image, mask, radius, way) for name, way in ways.items() for radius in (3, 7)}
-    if not hole.all():
+    if not hole.all() and solvable(hole):
         surface = needed("skimage.restoration").inpaint_biharmonic
         found["biharmonic"] = lambda: eight(surface(unit(image), hole, channel_axis=-1, split_into_regions=True))
     found["smoothest"] = partial(smoothest, image, hole)
     return {name: partial(_inside, made, image, hole) for name, made in found.items()}
+
+
+def solvable(hole: NDArray[np.bool_]) -> bool:
+    """Whether none of the holes (h, w) has more than LARGEST pixels. Those that nearly touch are one, as scikit-image has it."""
+    if np.count_nonzero(hole) <= LARGEST:
+        return True
+    cv2 = needed("cv2")
+    _, which = cv2.connectedComponents(cv2.dilate(hole.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))))
+    return bool(np.bincount(which[hole]).max() <= LARGEST)
 
 
 def smoothest(image: Image, hole: NDArray[np.bool_]) -> Image:
