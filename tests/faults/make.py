@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -63,6 +64,17 @@ def deep_png(samples: np.ndarray, colour: int) -> bytes:
     return png(samples.shape[1], samples.shape[0], 16, colour, rows)
 
 
+def deep_tiff(samples: np.ndarray, turn: int = 1) -> bytes:
+    """A TIFF of (h, w, 3 or 4) uint16, to be turned by its reader."""
+    (height, width, channels), body = samples.shape, samples.astype("<u2").tobytes()
+    tags = {256: width, 257: height, 258: 0, 259: 1, 262: 2, 273: 0, 274: turn, 277: channels, 278: height, 279: len(body)}
+    tags |= {338: 2} if channels == 4 else {}
+    tags[258] = 8 + 2 + 12 * len(tags) + 4  # where the bits of each channel are said
+    tags[273] = tags[258] + 2 * channels
+    entries = b"".join(struct.pack("<HHII", tag, 3 if tag == 258 else 4, channels if tag == 258 else 1, tags[tag]) for tag in sorted(tags))
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + struct.pack(f"<{channels}H", *[16] * channels) + body
+
+
 def bomb(side: int = 8000) -> bytes:
     """A whole and valid 1-bit PNG: a few KB that become side x side pixels."""
     return png(side, side, 1, 0, (b"\0" + bytes(side // 8)) * side)
@@ -82,3 +94,12 @@ def state(root: Path) -> list[tuple[str, int, int, str]]:
     """Every file with size, time and content: equal before and after means untouched."""
     files = sorted(p for p in root.rglob("*") if p.is_file())
     return [(str(p), p.stat().st_size, p.stat().st_mtime_ns, hashlib.sha256(p.read_bytes()).hexdigest()) for p in files]
+
+
+def refuses(number: int) -> Any:
+    """A function of the system that fails with this errno."""
+
+    def call(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return call

@@ -6,14 +6,14 @@ import os
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ganforge.core import checkpoint
-from ganforge.tasks.apply import files
+from ganforge.tasks.apply import files, tiles
 from ganforge.tasks.apply.work import Work, planned, work
 
 from ..unit.apply_toys import Short, noise, same
-from .make import encoded, fill, png
+from .make import encoded, fill, png, refuses
 
 
 def outcomes(where, out, applier=None, **options):
@@ -53,6 +53,26 @@ def test_an_output_that_cannot_be_written_is_told_and_the_next_is_tried(tmp_path
     assert [found[f"good{k}.png"].status for k in range(3)] == ["ok", "failed", "ok"]
     assert "cannot write" in found["good1.png"].error and "No space left" in found["good1.png"].error
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["good0.png", "good2.png"], "no half file"
+
+
+def test_a_temporary_folder_without_room_fails_its_picture_alone(tmp_path, monkeypatch):
+    photos = fill(tmp_path / "in", 2)
+    (photos / "good0.png").write_bytes(encoded(noise(5, 200, 200)))
+    monkeypatch.setattr(tiles, "MAPPED", 100_000)
+    monkeypatch.setattr(os, "posix_fallocate", refuses(errno.ENOSPC), raising=False)
+    found = outcomes(photos, tmp_path / "out")
+    assert [o.status for o in found.values()] == ["failed", "ok"] and "Set TMPDIR to a folder" in found["good0.png"].error
+
+
+def test_what_a_format_cannot_hold_is_not_put_down_to_the_network(tmp_path):
+    (tmp_path / "in").mkdir()
+    exif = Image.Exif()
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.UserComment: bytes(70_000)}
+    (tmp_path / "in" / "a.png").write_bytes(encoded(noise(0, 8, 8), exif=exif.tobytes()))
+    found, _ = files.jobs([str(tmp_path / "in" / "a.png")], str(tmp_path / "a.jpg"))
+    (outcome,) = work(found, Work(same(), {}))
+    assert outcome.error == "it cannot be written as JPEG: EXIF data is too long. Use a name that ends in .png."
+    assert not (tmp_path / "a.jpg").exists()
 
 
 def test_a_folder_that_is_a_file_is_told(tmp_path):

@@ -324,6 +324,39 @@ def test_layers_are_read_as_such(gan, models, fill, tmp_path, monkeypatch, optio
     assert code == 3 and "bomb" in out
 
 
+def test_photos_beside_their_masks_are_worked_on_and_masks_are_not(gan, fill, tmp_path):
+    """One mask with a hole of more than half, and one without any, mean what the others mean by black and white."""
+    shares = {"a": 0.1, "b": 0.6, "c": 0, "d": 0.1}
+    for name, share in shares.items():
+        picture(tmp_path / "in" / f"{name}.png", height=80, width=80)
+        mask = np.zeros((80, 80), np.uint8)
+        mask[: round(80 * share)] = 255
+        (tmp_path / "in" / f"{name}_mask001.png").write_bytes(encoded(mask))
+    code, out, _ = gan("apply", fill, "in", "-o", "out", "--mask", "in")
+    assert code == 0 and out.splitlines()[-1] == "4 done, 0 failed, 0 skipped, 4 others left alone", out
+    assert "the mask has no hole: nothing was changed" in out
+    old = np.asarray(Image.open("in/a.png"))
+    for name, share in shares.items():
+        changed = (np.asarray(Image.open(f"out/{name}.png")) != old).any(2)
+        assert changed[: round(80 * share)].mean() > 0.5 if share else not changed.any()
+        assert not changed[round(80 * share) :].any(), name
+    (tmp_path / "out" / "b.png").unlink()
+    code, out, _ = gan("apply", fill, "in", "-o", "out", "--mask", "in", "--skip-existing")
+    assert code == 0 and "white = hole" in out and "60.0% of the picture" in out and "1 done, 0 failed, 3 skipped" in out
+
+
+@pytest.mark.parametrize("words", [("in/a.png", "in/b.png"), ("in",), ("in/*.png",)])
+def test_several_files_do_not_silently_make_a_folder_of_the_name_of_one(gan, denoise, tmp_path, words):
+    for name in ("a", "b"):
+        picture(tmp_path / "in" / f"{name}.png")
+    for name in ("out.png", "out.bmp", "out.mp4", "out.heic"):
+        code, _, err = gan("apply", denoise, *words, "-o", name)
+        assert code == 2 and f"Say -o {name}/ for one" in err and not (tmp_path / name).exists()
+    for name in ("slash.png/", "slash.png"):
+        code, _, err = gan("apply", denoise, *words, "-o", name, "--overwrite")
+        assert code == 0 and {p.name for p in (tmp_path / "slash.png").iterdir()} == {"a.png", "b.png"}, "a folder that is there is one"
+
+
 def test_a_missing_mask_fails_its_picture_alone(gan, fill, tmp_path):
     for name in ("a", "b"):
         picture(tmp_path / "in" / f"{name}.png")

@@ -364,6 +364,17 @@ def test_a_network_that_looks_at_whole_pictures_is_shown_what_it_makes_of_the_wh
     assert notes == (preview.CUT,) and sheet.size == (preview.GAP + 2 * (120 + preview.GAP), preview.HEAD + 64 + preview.GAP)
 
 
+def test_a_hole_that_goes_beyond_what_is_shown_is_filled_as_in_the_whole(place):
+    model, picture = ganforge.load(saved(place / "holes", tasks.inpaint)), noise(0, 320, 1000)
+    picture[:, 500:] //= 2
+    found = np.zeros((320, 1000), bool)
+    found[40:140, 30:970] = True
+    top, left = preview.detailed(found[..., None] * np.uint8(255), 64)
+    shown = panel(preview.sheet(model, Picture(picture), found, side=64).image, 3, 64)
+    wanted = model.apply(picture, mask=found)[top : top + 64, left : left + 64]
+    assert np.array_equal(shown, wanted) and not np.array_equal(wanted, picture[top : top + 64, left : left + 64])
+
+
 def test_hints_are_seen_in_a_preview(place):
     model, grey = ganforge.load(saved(place / "hinted", tasks.colourise)), noise(0, 90, 100, 1)
     dots = noise(3, 90, 100, 4)

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from ganforge.core.errors import StorageError
 from ganforge.data.opening import Unusable
@@ -16,7 +16,7 @@ from ganforge.tasks.apply.pictures import Picture, decoded, of_image, to_image
 from ganforge.tasks.apply.process import process
 from ganforge.tasks.apply.save import encoded
 
-from ..faults.make import deep_png, png
+from ..faults.make import deep_png, deep_tiff, png
 from ..faults.make import encoded as file_of
 from .apply_toys import noise, same
 
@@ -117,6 +117,73 @@ def test_deep_colour_is_turned_as_pil_turns(turn):
     from PIL import ImageOps
 
     assert np.array_equal(deep.upright(samples, turn) >> 8, np.asarray(ImageOps.exif_transpose(image)))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_deep_tiffs_come_upright(turn, channels):
+    pytest.importorskip("cv2")
+    samples = noise(1, 6, 9, channels, np.uint16) | 1
+    with Image.open(io.BytesIO(deep_tiff(samples, turn))) as image:
+        wanted = np.asarray(image)  # Pillow's eight bits of it, upright
+    picture = decoded(deep_tiff(samples, turn))
+    assert picture.colour.dtype == np.uint16 and not picture.notes
+    assert np.array_equal(picture.colour >> 8, wanted[..., :3]) and picture.size == ((9, 6) if turn < 5 else (6, 9))
+    assert channels == 3 or np.array_equal(picture.alpha >> 8, wanted[..., 3])
+
+
+def test_deep_colour_that_opencv_cannot_read_is_not_put_down_to_its_absence(monkeypatch):
+    cv2 = pytest.importorskip("cv2")
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
+    assert decoded(deep_png(noise(1, 7, 11, 3, np.uint16), 2)).notes == ("16-bit colour was read as 8 bits: OpenCV cannot read this kind",)
+
+
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "TIFF", "BMP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_the_density_is_kept_where_it_is_said_beside_the_exif(kind, source):
+    out, _ = made(file_of(noise(0, 8, 8), source, dpi=(300, 150)), kind)
+    said = out.info["dpi"] if kind != "WEBP" else [out.getexif()[tag] for tag in (0x011A, 0x011B)]
+    assert said == pytest.approx((300, 150), abs=0.1) and (kind != "WEBP" or out.getexif()[0x0128] == 2)
+    assert made(file_of(noise(0, 8, 8), "PNG"), kind)[0].info.get("dpi", (1, 1)) == (1, 1), "which a TIFF without one is read as"
+    assert to_image(decoded(file_of(noise(0, 8, 8), source, dpi=(300, 150)))).info["dpi"] == pytest.approx((300, 150), abs=0.1)
+
+
+def test_the_density_of_deep_colour_is_kept_and_of_a_camera_without_one_none_is_made_up():
+    content, _ = encoded(Picture(noise(0, 8, 8, 3, np.uint16), dpi=(300, 150)), "PNG", FACTS)
+    assert Image.open(io.BytesIO(content)).info["dpi"] == pytest.approx((300, 150), abs=0.1)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Model] = "Box"
+    body = file_of(noise(0, 8, 8), "JPEG", exif=exif.tobytes())
+    assert Image.open(io.BytesIO(body)).info["dpi"] == (72, 72), "what Pillow takes it for"
+    assert "dpi" not in made(body)[0].info
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "WEBP", "PNG"])
+def test_xmp_that_is_left_out_is_told(kind):
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    options = {"PNG": {"pnginfo": info}, "TIFF": {"tiffinfo": {700: XMP}}}.get(kind, {"xmp": XMP})
+    assert [note for note in decoded(file_of(noise(0, 8, 8), kind, **options)).notes if "its XMP was left out" in note]
+    assert not decoded(file_of(noise(0, 8, 8), kind)).notes
+
+
+def test_iptc_that_is_left_out_is_told():
+    entries = b"\x1c\x02\x78\x00\x03sea"
+    block = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0" + len(entries).to_bytes(4) + entries
+    body = file_of(noise(0, 8, 8), "JPEG")
+    body = body[:2] + b"\xff\xed" + (len(block) + 2).to_bytes(2) + block + body[2:]
+    for one in (body, file_of(noise(0, 8, 8), "TIFF", tiffinfo={0x83BB: entries})):
+        assert decoded(one).notes == ("its IPTC entries were left out",)
+
+
+def test_further_pictures_of_a_photograph_are_told_to_be_lost():
+    photo, gains = (Image.fromarray(noise(k, 16, 16)) for k in range(2))
+    body = file_of(photo, "MPO", save_all=True, append_images=[gains])
+    assert Image.open(io.BytesIO(body)).format == "MPO"
+    assert decoded(body).notes == ("its further pictures, such as a gain map or a second view, were left out",)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])

@@ -1,14 +1,12 @@
 """One picture through an applier: grey stays grey, masks are understood, and what lies outside of holes keeps every byte."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from ganforge.core.errors import DataError, UsageError
 from ganforge.data.degrade import masks
-from ganforge.tasks.apply.holes import around, holes, mask_of, parts, widened
+from ganforge.tasks.apply.holes import around, holes, parts, widened
 from ganforge.tasks.apply.of_model import with_holes
 from ganforge.tasks.apply.pictures import Picture
 from ganforge.tasks.apply.process import process
@@ -116,6 +114,17 @@ def test_the_parts_of_holes_add_up_to_all_of_them_and_none_comes_twice():
     assert len([*parts(box(300, 310, 290, 300, 20), 5)]) == 1, "at the border"
 
 
+def test_of_the_part_that_is_asked_for_all_is_as_in_the_whole():
+    picture, found = Picture(noise(0, 700, 900)), box(700, 900, 20, 20, 600) ^ box(700, 900, 60, 60, 540) | box(700, 900, 650, 850)
+    whole, some = filler(reach=5), filler(reach=5)
+    all_of_it = process(whole, picture, found)
+    made = all_of_it.picture.colour
+    rows, columns = slice(550, 650), slice(500, 640)
+    done = process(some, picture, found, only=(rows, columns))
+    assert np.array_equal(done.picture.colour[rows, columns], made[rows, columns]) and (made[650:658, 850:858] == 255).all()
+    assert done.tiles == all_of_it.tiles - 1 and np.array_equal(done.picture.colour[640:, 800:], picture.colour[640:, 800:])
+
+
 def test_a_widened_hole_fades_into_the_picture_in_the_outer_half_of_its_ring():
     picture, found = Picture(np.zeros((120, 130, 3), np.uint8)), box(120, 130, 50, 60)
     made = {grow: process(filler(), picture, found, grow=grow).picture.colour[..., 0] for grow in (0, 1, 2, 4)}
@@ -171,19 +180,3 @@ def test_masks_that_cannot_be_understood_are_refused():
     for share, colour in ((0, "black"), (1, "white")):
         with pytest.raises(DataError, match=f"{colour} everywhere"):
             holes(mask(share), (20, 10))
-
-
-def test_the_mask_of_a_picture_is_found_by_its_name(tmp_path):
-    for name in ("masks/a.png", "masks/b_mask.png", "masks/b_mask001.png", "masks/in/a.png", "masks/abc.png", "masks/c_mask.txt"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    place, base = tmp_path / "masks", tmp_path / "photos"
-    assert mask_of(Path("a.jpg"), place) == place / "a.png"
-    assert mask_of(Path("b.jpg"), place) == place / "b_mask.png"
-    assert mask_of(base / "in" / "a.jpg", place, base) == place / "in" / "a.png"
-    assert mask_of(base / "in" / "b.jpg", place, base) == place / "b_mask.png", "one folder of masks for all"
-    assert mask_of(Path("x.jpg"), place / "a.png") == place / "a.png"
-    with pytest.raises(DataError, match="no mask for c.jpg"):
-        mask_of(Path("c.jpg"), place)
-    with pytest.raises(UsageError, match="neither a file nor a folder"):
-        mask_of(Path("a.jpg"), tmp_path / "nowhere")

@@ -1,19 +1,22 @@
 """Tiles: the pieces make up the whole, whatever its size, the network's sight and the memory there is."""
 
+import errno
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from ganforge.core.errors import DivergedError, MemoryShortError, UsageError
+from ganforge.core.errors import DivergedError, MemoryShortError, StorageError, UsageError
 from ganforge.networks.image.resunet import ResUNet
 from ganforge.tasks.apply import tiles
 from ganforge.tasks.apply.applier import Applier
 from ganforge.tasks.apply.tiles import spans, weights
 
-from ..faults.make import PEAK
+from ..faults.make import PEAK, refuses
 from .apply_toys import Same, Sees, Short, Whole, noise, rough, same, sees
 
 
@@ -136,6 +139,23 @@ def test_a_large_result_lies_in_a_file(monkeypatch):
     picture = noise(0, 70, 70)
     made = same().run(picture, tile=32)
     assert isinstance(made.picture, np.memmap) and np.array_equal(made.picture, picture)
+
+
+def test_the_room_of_a_file_is_taken_before_it_is_written_to(monkeypatch):
+    monkeypatch.setattr(tiles, "MAPPED", 1000)
+    taken = []
+    monkeypatch.setattr(os, "posix_fallocate", lambda file, start, length: taken.append((start, length)), raising=False)
+    assert tiles.blank((30, 40, 3), np.dtype(np.uint16)).shape == (30, 40, 3) and taken == [(0, 30 * 40 * 6)]
+    for number in (errno.EOPNOTSUPP, errno.EINVAL):
+        monkeypatch.setattr(os, "posix_fallocate", refuses(number))
+        assert tiles.blank((30, 40, 3), np.dtype(np.uint8)).sum() == 0, "a file system that cannot reserve"
+    monkeypatch.setattr(os, "posix_fallocate", refuses(errno.ENOSPC))
+    with pytest.raises(StorageError, match="No space left on device. Set TMPDIR"):
+        tiles.blank((30, 40, 3), np.dtype(np.uint8))
+    monkeypatch.delattr(os, "posix_fallocate")
+    monkeypatch.setattr(tiles.shutil, "disk_usage", lambda folder: SimpleNamespace(free=3599))
+    with pytest.raises(StorageError, match="No space left on device. Set TMPDIR"):
+        tiles.blank((30, 40, 3), np.dtype(np.uint8))
 
 
 def test_a_picture_of_12_megapixels_takes_little_more_memory_than_its_bytes():

@@ -156,6 +156,35 @@ def test_languages_titles_dispositions_and_chapters_are_kept(tmp_path, ending):
     assert ("Kommentar", "deu") in streams and kind & av.stream.Disposition.comment and [c[2] for c in chapters] == ["eins", "zwei"]
 
 
+@pytest.mark.parametrize("ending", [".mkv", ".mp4"])
+def test_the_comment_of_a_film_is_kept_before_that_of_its_making(tmp_path, ending):
+    old, new = tmp_path / f"a{ending}", tmp_path / f"b{ending}"
+    with av.open(str(clip(tmp_path / "plain.mp4", sound=False))) as source, av.open(str(old), "w") as target:
+        target.metadata["comment"] = "our wedding"
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    video.apply(same(), old, new, FACTS)
+    with av.open(str(new)) as container:
+        (said,) = (value for key, value in container.metadata.items() if key.lower() == "comment")
+    assert said.startswith("our wedding\n{") and "compositeWithTrainedAlgorithmicMedia" in said
+
+
+@pytest.mark.parametrize(("scale", "tag"), [(1, 2), (2, 6)])
+def test_an_enlarged_film_without_a_colour_tag_says_which_colours_its_own_were(tmp_path, scale, tag):
+    """For players take small films for BT.601 (6), and large ones for BT.709."""
+    old, new = clip(tmp_path / "a.mp4", 64, 320, sound=False, times=UNEVEN[:2]), tmp_path / "b.mp4"
+    applier = same(scale=scale)
+    applier.network = torch.nn.Upsample(scale_factor=scale)
+    video.apply(applier, old, new, FACTS)
+    with av.open(str(old)) as before, av.open(str(new)) as after:
+        assert before.streams.video[0].codec_context.colorspace == 2, "unspecified"
+        assert after.streams.video[0].codec_context.colorspace == tag
+    assert np.abs(frames(old)[0][1].repeat(scale, 0).repeat(scale, 1).astype(int) - frames(new)[0][1]).mean() < 3
+
+
 def test_what_a_container_cannot_say_is_told_to_be_lost(tmp_path):
     old = described(clip(tmp_path / "plain.mp4", codec="mpeg4"), tmp_path / "a.mkv")
     made = video.apply(same(), old, tmp_path / "b.avi", FACTS)

@@ -60,26 +60,26 @@ def apply(
         code: Your own .py files that the model names and that may be run.
     """
     side, place, dots = parse_tile(tile), parse_mask(mask, hole), existing("--hints", hints)
-    from ..tasks.apply import files, of_model
+    from ..tasks.apply import files, masks, of_model
     from ..tasks.apply.work import Outcome, Work, planned, work
 
     found, others = files.jobs(inputs, out, suffix)
+    own = masks.Masks(place, found, hole) if place else None
+    if own:
+        others, found = others + len(found) - len(own.jobs), own.jobs
     wanted, there = planned(found, skip=skip_existing, overwrite=overwrite)
     model = of_model.opened(run, code=code, device=device)
     facts = of_model.facts(model, network=network, strength=strength)
-    how = Work(of_model.applier(model, strength, network), facts, side, place, hole, dots, grow, sys.stdin.buffer, sys.stdout.buffer)
+    how = Work(of_model.applier(model, strength, network), facts, side, own, dots, grow, sys.stdin.buffer, sys.stdout.buffer)
     stream = sys.stderr if out == files.STREAM else sys.stdout
     failed, said = 0, set[str]()
     for outcome in chain((Outcome(job, "skipped") for job in there), work(wanted, how)):
         stream.write(json.dumps(outcome.told()) + "\n" if as_json else _lines(outcome, said))
         stream.flush()
         failed += outcome.status == "failed"
-    if as_json:
-        counts = {"done": len(wanted) - failed, "failed": failed, "skipped": len(there), "left_alone": others}
-        stream.write(json.dumps({"status": "all", **counts}) + "\n")
-    elif len(found) > 1 or failed or others:
-        left = f", {others} others left alone" if others else ""
-        stream.write(f"{len(wanted) - failed} done, {failed} failed, {len(there)} skipped{left}\n")
+    counts = {"done": len(wanted) - failed, "failed": failed, "skipped": len(there), "left_alone": others}
+    if as_json or len(found) > 1 or failed or others:
+        stream.write(json.dumps({"status": "all", **counts}) + "\n" if as_json else _total(**counts))
     return DataError.exit_code if failed else 0
 
 
@@ -88,6 +88,11 @@ def _lines(outcome: Outcome, said: set[str]) -> str:
     new = [note for note in outcome.notes if note not in said]
     said.update(new)
     return "\n".join([outcome.line(), *(f"  {note}" for note in new)]) + "\n"
+
+
+def _total(done: int, failed: int, skipped: int, left_alone: int) -> str:
+    left = f", {left_alone} others left alone" if left_alone else ""
+    return f"{done} done, {failed} failed, {skipped} skipped{left}\n"
 
 
 def parse_tile(text: str) -> int | str:

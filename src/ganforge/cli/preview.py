@@ -52,7 +52,8 @@ def preview(
     from ..data.opening import Unusable
     from ..tasks import preview as tasks
     from ..tasks import sheets
-    from ..tasks.apply import holes, of_model, pictures, process, provenance
+    from ..tasks.apply import files, of_model, pictures, process, provenance
+    from ..tasks.apply.masks import Masks
 
     sheets.check_free(target, overwrite)
     model = of_model.opened(run, code=code, device=device)
@@ -63,7 +64,8 @@ def preview(
         picture, found = pictures.read(source), None
         dots = pictures.read(layer, sparse=True) if layer else None
         if place:
-            found, said = holes.holes(pictures.read(holes.mask_of(source, place), sparse=True), picture.size, hole)
+            job = files.Job(source, None)
+            found, said = Masks(place, [job], hole).read(job, picture.size)
             sys.stdout.write(said + "\n")
     except Unusable as error:
         raise DataError(f"{photo}, its mask or its hints cannot be used: {error}.") from error

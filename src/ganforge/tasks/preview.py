@@ -46,9 +46,9 @@ def sheet(
 ) -> Sheet:
     """The input and what the model makes of it, side by side: at strengths 0, 0.5 and 1 where it has them.
 
-    found: (h, w), true in the holes, for models that fill them. hints: dots of known colour, for models that take some. export: which of
-    the model's networks. A network that looks at whole pictures gets the whole, unless it is so large that applying cuts it, too. Raises
-    UsageError and DataError as `process` does.
+    found: (h, w), true in the holes, for models that fill them; those that are shown are filled as in the whole. hints: dots of known
+    colour, for models that take some. export: which of the model's networks. A network that looks at whole pictures gets the whole, unless
+    it is so large that applying cuts it, too. Raises UsageError and DataError as `process` does.
     """
     if found is not None and not found.any():
         raise UsageError("the mask has no hole: there is nothing to show.")
@@ -60,17 +60,17 @@ def sheet(
     # what surrounds the part is seen, too, as it will be in the whole
     above, before = (max(0, at - first.reach) // first.grid * first.grid for at in (top, left))
     outer = slice(above, top + side + first.reach), slice(before, left + side + first.reach)
-    if not first.exact and first.takes_whole(*size):
+    if found is not None or not first.exact and first.takes_whole(*size):
         above, before, outer = 0, 0, (slice(0, size[0]), slice(0, size[1]))
     elif not first.exact:
         notes = (CUT,)
     inner = slice((top - above) * first.scale, (top - above + side) * first.scale)
     across = slice((left - before) * first.scale, (left - before + side) * first.scale)
     given, dots = _part(picture, outer), None if hints is None else _part(hints, outer)
-    holes = None if found is None else found[outer]
-    panels = {"input": _shown(picture.colour[top : top + side, left : left + side], first.scale)}
+    shown = slice(top, top + side), slice(left, left + side)
+    panels = {"input": _shown(picture.colour[shown], first.scale)}
     for strength in STRENGTHS if has_strength(model) and export == LIVELY else (None,):
-        made = process(applier(model, strength, export), given, holes, hints=dots).picture.colour[inner, across]
+        made = process(applier(model, strength, export), given, found, hints=dots, only=shown).picture.colour[inner, across]
         panels["result" if strength is None else f"strength {strength:g}"] = _shown(made)
     return Sheet(_beside(panels), notes)
 

@@ -36,11 +36,13 @@ def samples(body: bytes, image: Image.Image) -> tuple[Deep, Deep | None] | None:
     except ImportError:
         return None
     found = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED)
-    if found is None or found.dtype != np.uint16 or found.ndim != 3 or image.format == "TIFF" and turn_of(image) > 1:
+    if found is None or found.dtype != np.uint16 or found.ndim != 3:
         return None
-    found = upright(found.astype(np.uint16, copy=False), turn_of(Image.open(io.BytesIO(body), formats=(image.format or "PNG",))))
-    colour = found[..., 2::-1]
-    alpha = found[..., 3] if found.shape[2] == 4 else None
+    pixels: Deep = found.astype(np.uint16, copy=False)
+    if image.format == "PNG":  # a TIFF is turned by OpenCV
+        pixels = upright(pixels, turn_of(Image.open(io.BytesIO(body), formats=("PNG",))))
+    colour = pixels[..., 2::-1]
+    alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
     grey = image.format == "PNG" and body[25] == 4
     return np.ascontiguousarray(colour[..., :1] if grey else colour), alpha
 

@@ -13,7 +13,7 @@ from ...core.errors import DataError, UsageError
 from ...data.source import USUAL, hidden, natural
 from .save import KINDS
 
-PICTURES = (*USUAL, ".jfif", ".jpe")
+PICTURES = USUAL
 """Endings of images."""
 STRANGE = (".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".jpx", ".jpf", ".jxl")
 """Endings of photographs that cannot be opened: each is told with the reason, for nobody should take them for done."""
@@ -104,6 +104,10 @@ def _target(source: Path | None, base: Path | None, out: str, target: Path, suff
         if named not in wanted:
             raise UsageError(f"-o {out}: cannot write {named}. Use a name that ends in {', '.join(wanted)}, or {out}/ for a folder.")
         return target
+    if named in (*PICTURES, *STRANGE, *VIDEOS) and not target.is_dir():
+        raise UsageError(
+            f"-o {out} is the name of one file, and several files, or those of a folder, go into a folder. Say -o {out}/ for one."
+        )
     if source is None:
         return target / f"stdin{suffix}.png"
     ending = source.suffix if source.suffix.lower() in (*KINDS, *VIDEOS) else ".png"

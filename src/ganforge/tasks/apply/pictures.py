@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +21,8 @@ KEPT = (0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 
 """EXIF tags that stay true: description, camera, resolution, software, time, artist, copyright. The orientation is not among them."""
 FLAT = ("1", "L", "LA", "I", "I;16", "I;16B")
 """Modes of grey, in which honest pictures, drawings and scanned pages, may come out of very few bytes."""
+IPTC, IPTC_TIFF = 0x0404, 0x83BB
+"""Numbers of IPTC's entries among Photoshop's in a JPEG, and among the tags of a TIFF."""
 CLEAR = {"La": "LA", "PA": "RGBA", "RGBa": "RGBA"}
 """Modes with transparency, and what they become."""
 
@@ -36,6 +39,8 @@ class Picture:
     sampling: int = 0
     """Of the chroma of a JPEG: 0 4:4:4, 1 4:2:2, 2 4:2:0."""
     notes: tuple[str, ...] = ()
+    dpi: tuple[float, float] | None = None
+    """Pixels an inch, across and down, as the file says beside its EXIF."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -56,8 +61,8 @@ def decoded(body: bytes, sparse: bool = False) -> Picture:
         samples = deep.samples(body, image)
         if samples is None:
             if deep.is_deep_colour(body, image):
-                note = '16-bit colour was read as 8 bits: pip install "ganforge[image]" keeps it'
-                picture = replace(picture, notes=(*picture.notes, note))
+                why = "OpenCV cannot read this kind" if find_spec("cv2") else 'pip install "ganforge[image]" keeps it'
+                picture = replace(picture, notes=(*picture.notes, f"16-bit colour was read as 8 bits: {why}"))
             return picture
         colour, alpha = samples
         return replace(picture, colour=colour, alpha=alpha)
@@ -71,9 +76,7 @@ def decoded(body: bytes, sparse: bool = False) -> Picture:
 
 def of_image(image: Image.Image) -> Picture:
     """A PIL image of any mode, turned upright. Raises Unusable for 32-bit samples, which have no known black and white."""
-    notes = []
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        notes.append(f"the first of {image.n_frames} frames was taken")  # type: ignore[attr-defined]
+    notes = _lost(image)
     sampling = JpegImagePlugin.get_sampling(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else 0
     upright = ImageOps.exif_transpose(image) if turn_of(image) > 1 else image  # a TIFF is turned by loading it
     icc = image.info.get("icc_profile")
@@ -88,7 +91,31 @@ def of_image(image: Image.Image) -> Picture:
     if exif is None:
         notes.append("its EXIF is damaged and was left out")
     colour, alpha = _planes(upright)
-    return Picture(colour, alpha, icc, exif, image.format or "PNG", max(0, sampling), tuple(notes))
+    return Picture(colour, alpha, icc, exif, image.format or "PNG", max(0, sampling), tuple(notes), _density(image))
+
+
+def _lost(image: Image.Image) -> list[str]:
+    """Notes on what a file holds beside its first picture and is not carried over."""
+    notes, frames = [], getattr(image, "n_frames", 1)
+    if frames > 1:
+        more = "its further pictures, such as a gain map or a second view, were left out"
+        notes.append(more if image.format == "MPO" else f"the first of {frames} frames was taken")
+    if "xmp" in image.info:
+        notes.append("its XMP was left out: results have their own, which says what made them")
+    if IPTC in image.info.get("photoshop", ()) or IPTC_TIFF in getattr(image, "tag_v2", ()):
+        notes.append("its IPTC entries were left out")
+    return notes
+
+
+def _density(image: Image.Image) -> tuple[float, float] | None:
+    """Pixels an inch, where the file itself says a number that all formats can hold; of what Pillow finds in EXIF that goes with it."""
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and not image.info.get("jfif_unit"):
+        return None
+    try:
+        across, down = (float(n) for n in image.info.get("dpi", (0, 0)))
+    except (TypeError, ValueError):  # a damaged entry
+        return None
+    return (across, down) if 1 < across < 65535 and 1 < down < 65535 else None  # 1: Pillow's number for a TIFF that says nothing
 
 
 def _planes(image: Image.Image) -> tuple[Array, Array | None]:
@@ -145,11 +172,13 @@ def to_image(picture: Picture) -> Image.Image:
 
 
 def _told(image: Image.Image, picture: Picture) -> Image.Image:
-    """With the colour profile and the EXIF in its info, where PIL keeps them."""
+    """With the colour profile, the EXIF and the density in its info, where PIL keeps them."""
     if picture.icc:
         image.info["icc_profile"] = picture.icc
     if picture.exif:
         image.info["exif"] = picture.exif.tobytes()
+    if picture.dpi:
+        image.info["dpi"] = picture.dpi
     return image
 
 

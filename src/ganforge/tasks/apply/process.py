@@ -31,12 +31,14 @@ def process(
     tile: int | str = "auto",
     hints: Picture | None = None,
     grow: int = 0,
+    only: tuple[slice, slice] | None = None,
 ) -> Done:
     """What the network makes of a picture. found: (h, w), true in its holes, for networks that fill them; all else keeps every byte.
 
     hints: of the same size, dots of known colour, transparent elsewhere, for networks that take some. grow: pixels by which holes are
-    widened; what is made fades into the picture in the outer half of them. A grey picture stays grey where the applier keeps grey. Raises
-    UsageError where holes are missing or not wanted, or hints are not, DataError for hints that do not fit, and as `Applier.run`.
+    widened; what is made fades into the picture in the outer half of them. only: rows and columns; holes that are worked on without any
+    of them may stay as they are. A grey picture stays grey where the applier keeps grey. Raises UsageError where holes are missing or not
+    wanted, or hints are not, DataError for hints that do not fit, and as `Applier.run`.
     """
     check_holes(applier, found is not None)
     check_hints(applier, hints is not None)
@@ -51,7 +53,7 @@ def process(
     if found is None:
         new, tiles, told = applier.run(rgb, tile=tile, grey=grey and applier.keeps_grey)
     else:
-        new, tiles, told = _mended(applier, picture.colour, rgb, widened(found, grow), grow, tile)
+        new, tiles, told = _mended(applier, picture.colour, rgb, widened(found, grow), grow, tile, only)
     notes, icc = list(told), picture.icc
     if icc and new.shape[2] != picture.colour.shape[2]:
         icc = None
@@ -89,16 +91,26 @@ def _dots(hints: Picture, size: tuple[int, int], dtype: np.dtype[Any]) -> Array:
     return quantised(np.concatenate((np.broadcast_to(floats(hints.colour), (*known.shape[:2], 3)), known), 2), dtype)
 
 
-def _mended(applier: Applier, colour: Array, rgb: Array, steps: Steps, grow: int, tile: int | str) -> Made:
+def _mended(
+    applier: Applier, colour: Array, rgb: Array, steps: Steps, grow: int, tile: int | str, only: tuple[slice, slice] | None
+) -> Made:
     """colour (h, w, c) with its holes filled, one after another: of a large picture only their surroundings are held as floats."""
     new, tiles, notes = colour.copy(), 0, list[str]()
     for part, meant in parts(steps > 0, applier.reach):
+        if only and not _touched(part, meant, only):
+            continue
         keeps_grey = colour.shape[2] == 1 and applier.keeps_grey
         made = applier.run(_filled(applier, rgb[part], steps[part] > 0), tile=tile, grey=keeps_grey)
         new[part] = inside(steps[part] * meant, grow, made.picture, new[part])
         tiles += made.tiles
         notes += [note for note in made.notes if note not in notes]
     return Made(new, tiles, tuple(notes))
+
+
+def _touched(part: tuple[slice, slice], meant: Holes, only: tuple[slice, slice]) -> bool:
+    """Whether any hole that is meant in a part of the picture lies in those rows and columns of the picture."""
+    rows, columns = (slice(max(0, o.start - p.start), max(0, o.stop - p.start)) for p, o in zip(part, only, strict=True))
+    return bool(meant[rows, columns].any())
 
 
 def _filled(applier: Applier, rgb: Array, found: Holes) -> Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ...core.errors import StorageError
 from ...data.decode import eight_bits
@@ -24,13 +25,16 @@ LIMITS = {"JPEG": 65_500, "WEBP": 16_383}
 """Longest side that a format can hold."""
 LOSSY = "JPEG changes every pixel a little, outside the hole as well; .png keeps them as they were"
 TIFF_XMP = 700
+INCH = 2
+"""EXIF's unit of resolution."""
 
 
 def encoded(picture: Picture, kind: str, facts: provenance.Facts, exact: bool = False) -> tuple[bytes, tuple[str, ...]]:
     """The content of a file of this kind (PNG, JPEG, WEBP, TIFF) with its marks, and what the format could not hold.
 
     A JPEG keeps the chroma sampling of the JPEG that it was made of, and is 4:4:4 else. exact: some pixels are to stay as they are, bit by
-    bit, so WebP is written without loss, and of JPEG it is told. Raises StorageError for pictures that are too large for the format.
+    bit, so WebP is written without loss, and of JPEG it is told. Raises StorageError for pictures that are too large for the format, and
+    where what goes with them is.
     """
     if max(picture.size) > LIMITS.get(kind, 2**31 - 1):
         raise StorageError(f"{picture.size[0]}x{picture.size[1]} pixels are more than {kind} can hold. Use a name that ends in .png.")
@@ -47,6 +51,11 @@ def encoded(picture: Picture, kind: str, facts: provenance.Facts, exact: bool = 
         alpha = None if picture.alpha is None else eight_bits(picture.alpha)
         picture = replace(picture, colour=eight_bits(picture.colour), alpha=alpha)
     options: dict[str, Any] = {"icc_profile": picture.icc} if picture.icc else {}
+    if picture.dpi and kind == "WEBP" and ExifTags.Base.XResolution not in exif:  # which has no other place for it
+        exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = picture.dpi
+        exif[ExifTags.Base.ResolutionUnit] = INCH
+    elif picture.dpi:
+        options["dpi"] = picture.dpi
     if kind == "PNG":
         options |= {"pnginfo": provenance.chunks(facts), "compress_level": 3}
     elif kind == "TIFF":
@@ -61,7 +70,11 @@ def encoded(picture: Picture, kind: str, facts: provenance.Facts, exact: bool = 
         options |= {"lossless": exact, "exact": True}  # keeps colours under transparency, which were chosen with care
     image, out = to_image(picture), io.BytesIO()
     image.info.clear()  # what is to be kept is among the options
-    image.save(out, kind, **options, **({"exif": exif.tobytes()} if exif else {}))
+    try:
+        image.save(out, kind, **options, **({"exif": exif.tobytes()} if exif else {}))
+    except (ValueError, RuntimeError, OSError, struct.error) as error:  # such as EXIF that is longer than a JPEG can hold
+        way = "" if kind == "PNG" else " Use a name that ends in .png."
+        raise StorageError(f"it cannot be written as {kind}: {str(error).rstrip('.')}.{way}") from error
     return out.getvalue(), tuple(notes)
 
 
@@ -77,6 +90,8 @@ def _png(picture: Picture, exif: Image.Exif, facts: provenance.Facts) -> bytes:
     chunks = [(name, content) for name, content, *_ in provenance.chunks(facts).chunks]
     if picture.icc:
         chunks.insert(0, (b"iCCP", b"ICC Profile\0\0" + zlib.compress(picture.icc)))
+    if picture.dpi:
+        chunks.append((b"pHYs", struct.pack(">IIB", *(round(n / 0.0254) for n in picture.dpi), 1)))  # per metre
     if exif:
         chunks.append((b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
     planes = picture.colour if picture.alpha is None else np.concatenate((picture.colour, picture.alpha[..., None]), 2)

@@ -6,6 +6,10 @@ and fade into each other, so that a network that is not quite local shows no sea
 
 from __future__ import annotations
 
+import errno
+import math
+import os
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -13,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import DivergedError
+from ...core.errors import DivergedError, StorageError
 
 GRID = 32
 """Cores are multiples of it, and of a network's own strides, so that these fall on the same pixels as in the whole picture."""
@@ -75,7 +79,7 @@ def _ramp(length: int) -> NDArray[np.float32]:
 def assembled(picture: Array, piece: Piece, rows: Sequence[Span], columns: Sequence[Span], scale: int, channels: int) -> Array:
     """picture (h, w, a) -> (h scale, w scale, channels) of its dtype: uint8, uint16, or float32 in [-1, 1], which is not rounded.
 
-    Raises DivergedError where the network gives what is no finite number.
+    Raises DivergedError where the network gives what is no finite number, and as `blank`.
     """
     height, width = rows[-1].stop * scale, columns[-1].stop * scale
     canvas = blank((height, width, channels), picture.dtype)
@@ -113,8 +117,32 @@ def floats(picture: Array) -> NDArray[np.float32]:
 
 
 def blank(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Zeros in memory, or in a temporary file that is gone with them where they take more than MAPPED bytes."""
-    if int(np.prod(shape)) * dtype.itemsize <= MAPPED:
+    """Zeros in memory, or in a temporary file that is gone with them where they take more than MAPPED bytes.
+
+    Raises StorageError where the temporary folder has no room for them.
+    """
+    need = math.prod(shape) * dtype.itemsize
+    if need <= MAPPED:
         return np.zeros(shape, dtype)
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, dtype, "w+", shape=shape)
+    folder = tempfile.gettempdir()
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            _reserve(file.fileno(), need, folder)
+            return np.memmap(file, dtype, "w+", shape=shape)
+    except OSError as error:
+        why = error.strerror or error
+        raise StorageError(
+            f"the result takes {need / 2**30:.1f} GB, for which {folder} has no room: {why}. Set TMPDIR to a folder on a larger disk."
+        ) from error
+
+
+def _reserve(file: int, need: int, folder: str) -> None:
+    """Take so many bytes of the disk at once: where one is missing later, the system ends the program that writes to a mapped file."""
+    if shutil.disk_usage(folder).free < need:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file, 0, need)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # said by file systems that cannot reserve
+                raise

@@ -25,6 +25,10 @@ CODEC = ("libx264", {"crf": "16", "preset": "medium"})
 COPIED = ("audio", "subtitle")
 MINE = ("language", "title")
 """What stays true of a video stream when its frames are new, of all that is said of it."""
+SD = (1280, 576)
+"""Width below which, and height up to which, players take colours that say nothing of themselves for BT.601; beyond, for BT.709."""
+UNKNOWN, BT601 = 2, 6
+"""Of AVColorSpace: unspecified, and SMPTE 170M, the matrix of BT.601."""
 
 
 @dataclass
@@ -83,8 +87,9 @@ def _translated(applier: Applier, old: Any, new: Any, ending: str, facts: Facts,
     kept = [stream for stream in old.streams if stream.type in COPIED]
     if len(kept) + 1 < len(old.streams):
         made.notes.append(f"streams left out, being neither sound nor subtitles: {len(old.streams) - len(kept) - 1}")
-    new.metadata.update(old.metadata)
-    new.metadata["comment"] = comment(facts)
+    said = {key.lower(): key for key in old.metadata}.get("comment", "")  # Matroska's is in capitals
+    new.metadata.update({key: value for key, value in old.metadata.items() if key != said})
+    new.metadata["comment"] = "\n".join([*([old.metadata[said]] if said else []), comment(facts)])
     out, waiting = None, list[Any]()  # what comes before the first frame waits until it is known how large that becomes
     copies: dict[int, Any] = {}
     for packet in old.demux([main, *kept]):
@@ -139,6 +144,8 @@ def _streams(source: Any, new: Any, kept: list[Any], first: Array, ending: str, 
     stream.time_base = context.time_base = main.time_base
     for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
         setattr(context, name, getattr(old, name))
+    if old.colorspace == UNKNOWN and _is_sd(main.width, main.height) and not _is_sd(width, height):
+        context.colorspace = BT601
     if old.sample_aspect_ratio:
         context.sample_aspect_ratio = old.sample_aspect_ratio
     try:
@@ -149,6 +156,10 @@ def _streams(source: Any, new: Any, kept: list[Any], first: Array, ending: str, 
         names = ", ".join(one.codec_context.name for one in kept)
         raise UsageError(f"{ending} cannot hold these streams ({codec}, {names}): {error}. Use a name that ends in .mkv.") from error
     return stream, copies
+
+
+def _is_sd(width: int, height: int) -> bool:
+    return width < SD[0] and height <= SD[1]
 
 
 def _described(source: Any, new: Any, streams: list[tuple[Any, Any]], ending: str, made: Made) -> None:

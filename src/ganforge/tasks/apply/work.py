@@ -15,6 +15,7 @@ from ...runs.grid import save_bytes
 from . import holes, video
 from .applier import Applier, check_tile
 from .files import Job, present
+from .masks import Masks
 from .pictures import capped, decoded, read
 from .process import check_hints, check_holes, process
 from .provenance import Facts
@@ -28,9 +29,7 @@ class Work:
     applier: Applier
     facts: Facts
     tile: int | str = "auto"
-    mask: Path | None = None
-    """A mask for all, or a folder of masks."""
-    hole: str = "auto"
+    masks: Masks | None = None
     hints: Path | None = None
     """Dots of known colour, for networks that take some."""
     grow: int = 0
@@ -103,11 +102,11 @@ def work(found: Sequence[Job], how: Work) -> Iterator[Outcome]:
     Raises UsageError for a tile that is none, and where a mask is missing or not wanted, hints are not wanted, or no hole can grow.
     """
     check_tile(how.tile)
-    if how.grow and not how.mask:
+    if how.grow and not how.masks:
         raise UsageError("--grow widens holes: say where they are with --mask.")
     holes.check_grow(how.grow)
     if not all(job.video for job in found):
-        check_holes(how.applier, how.mask is not None)
+        check_holes(how.applier, how.masks is not None)
     check_hints(how.applier, how.hints is not None)
     for job in found:
         outcome, began = Outcome(job), time.perf_counter()
@@ -130,9 +129,8 @@ def _picture(outcome: Outcome, how: Work) -> None:
     outcome.before = picture.size
     outcome.notes += picture.notes
     found = None
-    if how.mask:
-        mask = how.mask if job.source is None else holes.mask_of(job.source, how.mask, job.base)
-        found, said = holes.holes(read(mask, sparse=True), picture.size, how.hole)
+    if how.masks:
+        found, said = how.masks.read(job, picture.size)
         outcome.notes.append(said)
     done = process(how.applier, picture, found, how.tile, read(how.hints, sparse=True) if how.hints else None, how.grow)
     outcome.after, outcome.tiles = done.picture.size, done.tiles
@@ -157,7 +155,7 @@ def _content(job: Job, how: Work) -> bytes:
 
 
 def _video(outcome: Outcome, how: Work) -> None:
-    if how.applier.fill or how.mask or how.hints:
+    if how.applier.fill or how.masks or how.hints:
         raise UsageError("holes are filled, and hints are given, in pictures, not in videos.")
     assert outcome.job.source
     if not outcome.job.target:
