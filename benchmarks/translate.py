@@ -57,6 +57,8 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 """What a processor can train in minutes: the published networks are several times wider and deeper, and look at what they make of images
 that are of the wanted domain already, which takes as long again."""
+OF_TASK: dict[str, dict[str, Any]] = {"night": {"spectral": True}}
+"""What is changed for a task. Instance norm hides from a discriminator how bright a picture is as a whole; spectral norm does not."""
 SIDE, TESTS, SHOWN = 256, 24, 5
 """Of test photographs, how many, and how many of them are on the picture."""
 PLANS, PLAN = {"train": 400, "test": 40}, 64
@@ -134,11 +136,11 @@ def write(folder: Path, pictures: Sequence[Picture]) -> None:
 
 def learn(data: Path, job: str, seed: int, options: argparse.Namespace) -> tuple[Callable[[Picture], Picture], dict[str, float]]:
     """Train on a folder, or go on; what the generator makes of a picture, and what it took."""
-    out, recipe = run_of(job, seed, options), job.partition(":")[2]
+    out, (task, _, recipe) = run_of(job, seed, options), job.partition(":")
     if (out / "recipe.json").is_file():
         run = ganforge.resume(out)
     else:
-        chosen = {**SMALL.get(recipe, {}), "minutes": options.minutes, "seed": seed, "threads": options.threads}
+        chosen = {**SMALL.get(recipe, {}), **OF_TASK.get(task, {}), "minutes": options.minutes, "seed": seed, "threads": options.threads}
         for name, value in (word.split("=", 1) for word in options.set):
             chosen[name.replace("-", "_")] = ast.literal_eval(value) if value[0] in "0123456789TF" else value
         run = ganforge.train(str(data), recipe, evaluate="none", out=str(out), **chosen)
