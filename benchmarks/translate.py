@@ -57,8 +57,8 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 """What a processor can train in minutes: the published networks are several times wider and deeper, and look at what they make of images
 that are of the wanted domain already, which takes as long again."""
-OF_TASK: dict[str, dict[str, Any]] = {"night": {"spectral": True}}
-"""What is changed for a task. Instance norm hides from a discriminator how bright a picture is as a whole; spectral norm does not."""
+OF_TASK: dict[str, dict[str, Any]] = {"night": {"residual": False}}
+"""What is changed for a task: a change that is drawn of normalised maps and added to a picture hardly darkens it."""
 SIDE, TESTS, SHOWN = 256, 24, 5
 """Of test photographs, how many, and how many of them are on the picture."""
 PLANS, PLAN = {"train": 400, "test": 40}, 64
