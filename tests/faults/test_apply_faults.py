@@ -9,8 +9,9 @@ import torch
 from PIL import ExifTags, Image
 
 from ganforge.core import checkpoint
+from ganforge.core.errors import UsageError
 from ganforge.tasks.apply import files, tiles
-from ganforge.tasks.apply.work import Work, planned, work
+from ganforge.tasks.apply.work import Work, work
 
 from ..unit.apply_toys import Short, noise, same
 from .make import encoded, fill, png, refuses
@@ -76,9 +77,13 @@ def test_what_a_format_cannot_hold_is_not_put_down_to_the_network(tmp_path):
 
 
 def test_a_folder_that_is_a_file_is_told(tmp_path):
-    photos = fill(tmp_path / "in", 1)
-    (tmp_path / "out").write_text("a file")
-    found = outcomes(photos, tmp_path / "out")
+    fill(tmp_path / "in" / "inner", 1)
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(UsageError, match="file is a file, and the results go into a folder"):
+        outcomes(tmp_path / "in", tmp_path / "file")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "inner").write_text("a file")
+    found = outcomes(tmp_path / "in", tmp_path / "out")
     assert found["good0.png"].status == "failed" and "cannot write" in found["good0.png"].error
 
 
@@ -92,7 +97,7 @@ def test_an_input_that_is_overwritten_is_old_or_new_but_never_half(tmp_path, mon
 
     monkeypatch.setattr(checkpoint, "write_flushed", cut)
     found, _ = files.jobs([str(photos)], str(photos))
-    wanted, _ = planned(found, overwrite=True)
+    wanted, _ = files.planned(found, overwrite=True)
     (outcome,) = work(wanted, Work(same(), {}))
     assert outcome.status == "failed" and (photos / "good0.png").read_bytes() == before
     assert [p.name for p in photos.iterdir()] == ["good0.png"]

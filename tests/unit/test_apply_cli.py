@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -451,7 +452,43 @@ def test_notes_are_said_once_for_all_files(gan, denoise, tmp_path):
         (tmp_path / "in").mkdir(exist_ok=True)
         (tmp_path / "in" / f"{k}.tif").write_bytes(encoded(Image.new("CMYK", (9, 9)), "TIFF"))
     code, out, _ = gan("apply", denoise, "in", "-o", "out")
-    assert code == 0 and out.count("CMYK became RGB") == 1
+    assert (
+        code == 0
+        and out.count("\n  CMYK became RGB\n") == 1
+        and out.endswith("also for 2 others: CMYK became RGB\n3 done, 0 failed, 0 skipped\n")
+    )
+    code, out, _ = gan("apply", denoise, "in/0.tif", "-o", "b.png")
+    assert code == 0 and "others" not in out
+
+
+def test_mistakes_that_need_no_network_are_told_before_torch_is_imported(denoise, tmp_path):
+    picture(tmp_path / "a.png")
+    code = """
+import sys
+from ganforge.cli import main
+try:
+    main(["apply", *sys.argv[1:]])
+finally:
+    sys.stderr.write(f"torch: {'torch' in sys.modules}")
+"""
+    words = [str(denoise), "a.png", "-o", "a.png"]
+    left = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert left.returncode == 2 and "a.png exists already" in left.stderr and left.stderr.endswith("torch: False"), left.stderr
+
+
+def test_a_file_is_no_folder_and_a_link_to_nothing_is_told(gan, denoise, tmp_path):
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name)
+    for name in ("lost.png", "lost"):
+        (tmp_path / name).symlink_to("nowhere")
+    for words in (("a.png", "-o", "b.png/"), ("a.png", "b.png", "-o", "b.png/")):
+        for more in ((), ("--overwrite",)):
+            code, _, err = gan("apply", denoise, *words, *more)
+            assert code == 2 and "-o b.png/: b.png is a file, and the results go into a folder" in err
+    code, _, err = gan("apply", denoise, "a.png", "-o", "lost")
+    assert code == 2 and "-o lost is a link to nowhere, which is not there" in err
+    code, _, err = gan("apply", denoise, "lost.png", "-o", "c.png")
+    assert code == 3 and "lost.png is a link to nowhere, which is not there" in err
 
 
 def test_preview_writes_a_sheet_that_says_where_it_comes_from(gan, denoise, fill, tmp_path):

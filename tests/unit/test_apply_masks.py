@@ -31,7 +31,7 @@ def touch(folder, *names):
 
 def test_the_mask_of_a_picture_is_found_by_its_name(tmp_path):
     place, base = tmp_path / "masks", tmp_path / "photos"
-    names = {"a.png": 0.01, "b_mask.png": 0.02, "b_mask001.png": 0.03, "in/a.png": 0.04, "abc.png": 0.05}
+    names = {"a.png": 0.01, "b_mask.png": 0.02, "in/a.png": 0.04, "abc.png": 0.05}
     for name, share in names.items():
         mask(place / name, share)
     (place / "c_mask.txt").touch()
@@ -44,7 +44,7 @@ def test_the_mask_of_a_picture_is_found_by_its_name(tmp_path):
     assert found(base / "in" / "a.jpg", base) == names["in/a.png"]
     assert found(base / "in" / "b.jpg", base) == names["b_mask.png"], "one folder of masks for all"
     assert found(Path("x.jpg"), None, place / "abc.png") == found(None, None, place / "abc.png") == names["abc.png"]
-    with pytest.raises(DataError, match=r"no mask for c.jpg in .*: expected c.png or c_mask.png"):
+    with pytest.raises(DataError, match=r"no mask for c.jpg in .*: expected c.png, c_mask.png or c_mask001.png"):
         found(Path("c.jpg"))
     with pytest.raises(UsageError, match="neither a file nor a folder"):
         found(Path("a.jpg"), None, tmp_path / "nowhere")
@@ -65,6 +65,26 @@ def test_all_masks_of_a_folder_mean_the_same_by_black_and_white(tmp_path, white)
         assert f"{'white' if white else 'black'} = hole (the rarer colour of all masks; --hole says otherwise), {share:.1%}" in said
     found, said = Masks(tmp_path, [*every.values()], "black" if white else "white").read(every["b"], SIZE)
     assert found.mean() == pytest.approx(0.45) and "--hole" not in said
+
+
+@pytest.mark.parametrize("white", [True, False])
+def test_several_masks_of_one_picture_are_holes_in_it_together(tmp_path, white):
+    """Of which one is mostly hole, and one has none."""
+    wanted = np.zeros(SIZE[::-1], bool)
+    for number, (rows, columns) in enumerate(((slice(0, 3), slice(0, 4)), (slice(2, 10), slice(4, 20)), (slice(0), slice(0)))):
+        hole = np.zeros(SIZE[::-1], np.uint8)
+        hole[rows, columns] = 255
+        wanted |= hole > 0
+        (tmp_path / f"a_mask00{number + 1}.png").write_bytes(encoded(hole if white else 255 - hole))
+    for number in range(3):
+        mask(tmp_path / f"b{number}.png", 0.01, white)
+    every = [Job(Path(name), None) for name in ("a.jpg", "b0.jpg", "b1.jpg", "b2.jpg")]
+    found, said = Masks(tmp_path, every).read(every[0], SIZE)
+    assert np.array_equal(found, wanted)
+    assert said == (
+        f"3 masks together: {'white' if white else 'black'} = hole (the rarer colour of all masks; --hole says otherwise), "
+        f"{wanted.mean():.1%} of the picture"
+    )
 
 
 def test_masks_that_are_all_of_one_colour_say_nothing(tmp_path):

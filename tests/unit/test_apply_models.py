@@ -369,7 +369,7 @@ def test_a_hole_that_goes_beyond_what_is_shown_is_filled_as_in_the_whole(place):
     picture[:, 500:] //= 2
     found = np.zeros((320, 1000), bool)
     found[40:140, 30:970] = True
-    top, left = preview.detailed(found[..., None] * np.uint8(255), 64)
+    top, left = 78, 909  # around the middle of what a part at (80, 912) has of the hole
     shown = panel(preview.sheet(model, Picture(picture), found, side=64).image, 3, 64)
     wanted = model.apply(picture, mask=found)[top : top + 64, left : left + 64]
     assert np.array_equal(shown, wanted) and not np.array_equal(wanted, picture[top : top + 64, left : left + 64])
@@ -385,3 +385,37 @@ def test_hints_are_seen_in_a_preview(place):
     assert np.abs(hinted.astype(int) - wanted).max() <= 1 and not np.array_equal(plain, hinted)
     with pytest.raises(DataError, match="hints have 100x80 pixels"):
         preview.sheet(model, Picture(grey), side=64, hints=Picture(dots[:80, :, :3], dots[:80, :, 3]))
+
+
+@pytest.mark.parametrize(("top", "left", "at"), [(200, 300, (178, 278)), (5, 580, (0, 536))])
+def test_the_hole_lies_in_the_middle_of_a_preview_but_for_borders(place, top, left, at):
+    model, picture = ganforge.load(saved(place / "middle", tasks.inpaint)), noise(0, 400, 600)
+    found = np.zeros((400, 600), bool)
+    found[top : top + 20, left : left + 20] = True
+    shown = panel(preview.sheet(model, Picture(picture), found, side=64).image, 0, 64)
+    assert np.array_equal(shown, picture[at[0] : at[0] + 64, at[1] : at[1] + 64])
+
+
+def test_a_dot_of_known_colour_is_seen_in_a_preview_wherever_the_most_detail_is(place):
+    model, grey = ganforge.load(saved(place / "dotted", tasks.colourise)), np.full((200, 300, 1), 90, np.uint8)
+    grey[:64, :64] = noise(0, 64, 64, 1)
+    colour, alpha = noise(1, 200, 300), np.zeros((200, 300), np.uint8)
+    alpha[150:153, 250:253] = 255
+    plain, hinted = (
+        panel(preview.sheet(model, Picture(grey), side=64, hints=Picture(colour, clear)).image, 3, 64) for clear in (alpha * 0, alpha)
+    )
+    assert preview.detailed(grey, 64) == (0, 0)
+    assert np.array_equal(plain, model.apply(grey[..., 0])[:64, :64]), "without a dot, the most detail"
+    top, left = preview.detailed(grey, 64, alpha > 0)
+    assert top <= 150 < top + 64 and left <= 250 < left + 64
+    wanted = model.apply(grey[..., 0], hints=np.dstack((colour, alpha)))[top : top + 64, left : left + 64]
+    assert np.abs(hinted.astype(int) - wanted).max() <= 1 and len(np.unique(hinted.reshape(-1, 3), axis=0)) > 1
+
+
+def test_transparency_is_shown_on_white_in_every_panel(double):
+    colour, alpha = noise(0, 80, 80), np.full((80, 80), 255, np.uint8)
+    alpha[:, :40] = 0
+    sheet = preview.sheet(double, Picture(colour, alpha), side=80).image
+    for number in range(4):
+        shown = panel(sheet, number, 80, 2)
+        assert shown[:, :70].min() > 250 and shown[:, 90:].mean() < 200, number

@@ -210,8 +210,23 @@ def test_cmyk_becomes_rgb_with_a_note(adobe):
     image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
     body = file_of(image, "JPEG" if adobe else "TIFF")
     picture = decoded(body)
-    assert any("CMYK became RGB" in note for note in picture.notes)
+    assert picture.notes == ("CMYK became RGB",), "it had no profile to lose"
     assert picture.colour.reshape(-1, 3).mean(0).round()[0] > 200 and picture.colour[..., 1:].mean() < 60, "red"
+
+
+def profile(space):
+    """The beginning of a colour profile for colours of this kind."""
+    return SRGB[:16] + space + SRGB[20:]
+
+
+@pytest.mark.parametrize(
+    ("mode", "space", "kept"),
+    [("LAB", b"Lab ", False), ("CMYK", b"CMYK", False), ("RGB", b"RGB ", True), ("RGB", b"GRAY", False), ("L", b"GRAY", True)],
+)
+def test_a_profile_is_kept_only_where_it_is_of_the_pictures_channels(mode, space, kept):
+    picture = decoded(file_of(Image.new(mode, (8, 8)), "TIFF", icc_profile=profile(space)))
+    assert (picture.icc == profile(space)) == kept and any("profile was left out" in note for note in picture.notes) != kept
+    assert kept or picture.icc is None
 
 
 @pytest.mark.parametrize(("mode", "why"), [("F", "floating point"), ("I", "beyond 65,535")])
@@ -334,3 +349,19 @@ def test_sizes_in_exif_follow_the_picture():
     part = Image.open(io.BytesIO(content)).getexif().get_ifd(ExifTags.IFD.Exif)
     assert part[ExifTags.Base.ExifImageWidth] == 18 and part[ExifTags.Base.ExifImageHeight] == 16
     assert part[ExifTags.Base.ISOSpeedRatings] == 400
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("deeper", [False, True])
+def test_the_camera_s_and_the_place_s_entries_are_kept_in_every_format(kind, deeper):
+    exif = Image.Exif()
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.ISOSpeedRatings: 400}
+    exif[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N"}
+    samples = noise(0, 9, 12, 1, np.uint16) if deeper else noise(0, 9, 12)
+    content, _ = encoded(Picture(samples, exif=exif, dpi=(300, 150), icc=None if deeper else SRGB), kind, FACTS)
+    with Image.open(io.BytesIO(content)) as image:
+        found = image.getexif()
+        assert found.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] == 400
+        assert found.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
+        if kind == "TIFF":
+            assert np.array_equal(np.asarray(image), samples.squeeze()) and image.info["dpi"] == (300, 150) and image.tag_v2[700]

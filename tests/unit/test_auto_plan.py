@@ -48,6 +48,14 @@ def test_what_is_given_is_not_tried(monkeypatch):
     assert (run.precision, run.layout, run.examples, notes) == ("bf16", "contiguous", 640, [])
 
 
+def test_for_a_few_steps_nothing_is_compared(monkeypatch):
+    rates = {("contiguous", "fp32"): 1.0}  # no other pair has a speed
+    run, _, notes = settled(monkeypatch, rates, batch=16, examples=machine.FEW * 16)
+    assert (run.precision, run.layout) == ("fp32", "contiguous") and notes[0].startswith("fp32 and contiguous weights, not compared")
+    with pytest.raises(KeyError):
+        settled(monkeypatch, rates, batch=16, examples=machine.FEW * 16 + 1)
+
+
 def planned(rate, spec=SPEC, minutes=10.0, **options):
     recipe = Auto(data=Images(path="x"), run=Run(minutes=minutes), **options)
     return recipe.plan(spec, rate)

@@ -234,7 +234,7 @@ def test_useless_folders_are_refused_with_what_was_seen(tmp_path):
         Image.new("RGB", (32, 32)).save(tmp_path / "same" / f"{k}.png")
     with pytest.raises(DataError, match="no variation"):
         Images(path=str(tmp_path / "same")).load(tmp_path / "cache")
-    with pytest.raises(UsageError, match="is one image. Give the folder"):
+    with pytest.raises(UsageError, match=f"is one image. Give the folder that holds all of them, {tmp_path / 'one'}, or"):
         Images(path=str(tmp_path / "one" / "good0.png")).load(tmp_path / "cache")
 
 

@@ -294,11 +294,23 @@ def test_several_masks_of_one_image_stay_with_it(tmp_path):
     write(root / "7_mask001.png", mask())
     data = load(root, size=32, hold_out=0.3)
     assert len(data) + len(data.held_out) == 10 and not {*data.album.names} & {*data.held_out.album.names}
-    assert data.report["notes"][0] == "10 images of the top folder with masks of the files *_mask* · 1 without a partner"
+    assert data.report["notes"][0] == "10 images with masks: images in the top folder, masks in the files *_mask* · 1 without a partner"
     assert (
-        reasons(data) == {"7_mask001.png": "no partner: nothing in the top folder has its name, or several share it"}
+        reasons(data) == {"7_mask001.png": "no partner: its name makes it a mask of 7, which is not in the top folder, or several times"}
         and data.report["duplicates"] == 0
     )
+    assert [*data.titles()][:2] == [f"{data.held_out.album.names[k]} ({data.held_out.given.names[k]})" for k in (0, 1)]
+
+
+def test_images_are_called_by_their_own_names_and_those_without_a_mask_are_told(tmp_path):
+    root = tmp_path / "in"
+    for k in range(4):
+        write(root / f"{k}.png", photo(k))
+        write(root / f"{k}_mask001.png", mask())
+    write(root / "plain.png", photo(9))
+    data = load(root, size=32, hold_out=0.0)
+    assert [*data.titles()] == ["0.png", "1.png", "2.png", "3.png"]
+    assert data.report["notes"][1] == "1 other files are not used, such as plain.png: plain_mask*.png is not there"
 
 
 def test_images_without_a_partner_are_listed_and_strict_stops(tmp_path):
@@ -373,7 +385,11 @@ def test_check_tells_the_layout(tmp_path, monkeypatch, capfd):
     advice = check("letters")[-1]
     assert "to enlarge, learn from B alone, --task super-resolution" in advice and "--recipe pix2pix --load-size 256" in advice
     pairs(tmp_path / "blurred", "blur", "sharp")
-    assert check("blurred")[-1].endswith("--recipe pix2pix, or --task denoise or the like")
+    assert check("blurred")[-1] == "layout: learn to make B of A: gan train DATA --task deblur, or --recipe pix2pix"
+    pairs(tmp_path / "dark", "our485/low", "our485/high")
+    assert check("dark")[-1].endswith("gan train DATA --task low-light, or --recipe pix2pix")
+    pairs(tmp_path / "rain", "rainy", "clear")
+    assert check("rain")[-1].endswith("--recipe pix2pix, or --task denoise or the like")
     pairs(tmp_path / "small", "target", "input", scale=2)
     assert "learn from input alone" in check("small", "--size", "32")[-1]
     for k in range(3):

@@ -125,6 +125,7 @@ def test_the_seed_decides_the_draws(photos, gan):
     [
         (("web",), 2, "say which degradation and of what: gan degrade PRESET PHOTOS [-o sheet.png]. PRESET is one of clean, web, harsh"),
         (("wbe", "photos"), 2, "'wbe' is no degradation. Did you mean 'web'?"),
+        (("super-resolution", "photos"), 2, "'super-resolution' is a task. What it mends is made by: gan degrade clean photos"),
         (("web", "fotos"), 2, "fotos does not exist. Did you mean 'photos'?"),
         (("web", "photos", "--scael", "2"), 2, "unknown option --scael. Did you mean --scale?"),
         (("web", "photos", "--scale", "9"), 2, "1, 2, 3 or 4; got 9."),

@@ -394,6 +394,8 @@ def test_a_range_reaches_what_is_learnt_from():
         ("dejpeg", {"quality": "10.5"}, "quality is a whole number from 1 to 100, .*; got 10.5."),
         ("dejpeg", {"quality": "10-600"}, "got 10-600."),
         ("dejpeg", {"sigma": "5-50"}, "'jpeg' has no sigma"),
+        ("denoise", {"scale": 2}, "--scale is for --task super-resolution, and this task keeps the size of images. Leave it out."),
+        ("super_resolution", {"scale": 7}, "--scale is how many times larger images become: 2, 3 or 4; got 7."),
     ],
 )
 def test_strengths_that_make_no_sense_are_refused_in_a_sentence(task, options, says):

@@ -525,6 +525,12 @@ def test_noisy_and_clean_images_teach_any_task_that_keeps_the_size(tmp_path):
         Restore(data=Photos(path=str(tmp_path / "data"), crop=32), task=tasks.dejpeg, quality=30).dataset()
 
 
+def test_without_pairs_too_few_images_are_told_in_the_plan(tmp_path, capsys):
+    small = {"size": 32, "width": 8, "d_width": 8, "blocks": 5, "patches": 16, "examples": 8, "batch": 2, "threads": 1, "device": "cpu"}
+    ganforge.train(data_for(CUT, tmp_path / "data", 5), "cut", dry_run=True, **small)
+    assert "Plan    no evaluation: KID needs at least 10 images a side, and the data has 4; best/" in capsys.readouterr().out
+
+
 def test_holes_of_the_users_own_shapes_are_learnt_to_be_filled(tmp_path, capsys):
     for k in range(6):
         mask = np.zeros((48, 48), np.uint8)
@@ -535,6 +541,11 @@ def test_holes_of_the_users_own_shapes_are_learnt_to_be_filled(tmp_path, capsys)
     assert "PSNR/generator" in done.history()[-1] and ganforge.load(done.folder).spec.given == (4, 32, 32)
     found = ganforge.evaluate(done.folder, metrics=["psnr"])
     assert len(found.beside) == 2 and found.settings["judged"].endswith("whole images of 8 bits")
+    assert {name.split("/")[-2] for name in found.examples} == {"images"}, "examples are called by their images, not by the masks"
+    told = f"gan apply {done.folder} PHOTO --mask MASK -o made.png"
+    assert f"next    {told}" in capsys.readouterr().out
+    code, out, _ = gan(capsys, "info", done.folder)
+    assert f"next      {told}" in out and " pieces of 32x32, colour" in out
     code, _, err = gan(capsys, "train", tmp_path / "data", "--task", "denoise")
     assert code == 2 and "holds images with masks of what is missing, which teach --task inpaint" in err
 

@@ -111,6 +111,8 @@ def test_a_folder_that_is_no_run_names_the_runs_there():
 def test_paths_in_commands_can_be_typed():
     assert folders.Folder(Path("runs/mit leer")).typed == "'runs/mit leer'"
     assert next_step(Path("runs/mit leer"), {}) == "gan generate 'runs/mit leer' --seeds 0-63"
+    assert next_step(Path("run"), {"columns": ["given"]}, "denoise") == "gan apply run PHOTO -o made.png"
+    assert next_step(Path("run"), {"columns": ["given"]}, "inpaint") == "gan apply run PHOTO --mask MASK -o made.png"
 
 
 def test_json_is_written_whole_and_read_back_in_any_language():

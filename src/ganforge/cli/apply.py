@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,39 +61,41 @@ def apply(
         code: Your own .py files that the model names and that may be run.
     """
     side, place, dots = parse_tile(tile), parse_mask(mask, hole), existing("--hints", hints)
-    from ..tasks.apply import files, masks, of_model
-    from ..tasks.apply.work import Outcome, Work, planned, work
+    from ..tasks.apply import files, masks
 
     found, others = files.jobs(inputs, out, suffix)
     own = masks.Masks(place, found, hole) if place else None
-    if own:
-        others, found = others + len(found) - len(own.jobs), own.jobs
-    wanted, there = planned(found, skip=skip_existing, overwrite=overwrite)
+    found, others = (own.jobs, others + len(found) - len(own.jobs)) if own else (found, others)
+    wanted, there = files.planned(found, skip=skip_existing, overwrite=overwrite)
+    from ..tasks.apply import of_model, work  # below the mistakes that need no network, for these import torch
+
     model = of_model.opened(run, code=code, device=device)
     facts = of_model.facts(model, network=network, strength=strength)
-    how = Work(of_model.applier(model, strength, network), facts, side, own, dots, grow, sys.stdin.buffer, sys.stdout.buffer)
+    how = work.Work(of_model.applier(model, strength, network), facts, side, own, dots, grow, sys.stdin.buffer, sys.stdout.buffer)
     stream = sys.stderr if out == files.STREAM else sys.stdout
-    failed, said = 0, set[str]()
-    for outcome in chain((Outcome(job, "skipped") for job in there), work(wanted, how)):
+    failed, said = 0, Counter[str]()
+    for outcome in chain((work.Outcome(job, "skipped") for job in there), work.work(wanted, how)):
         stream.write(json.dumps(outcome.told()) + "\n" if as_json else _lines(outcome, said))
         stream.flush()
         failed += outcome.status == "failed"
     counts = {"done": len(wanted) - failed, "failed": failed, "skipped": len(there), "left_alone": others}
     if as_json or len(found) > 1 or failed or others:
-        stream.write(json.dumps({"status": "all", **counts}) + "\n" if as_json else _total(**counts))
+        stream.write(json.dumps({"status": "all", **counts}) + "\n" if as_json else _total(said, **counts))
     return DataError.exit_code if failed else 0
 
 
-def _lines(outcome: Outcome, said: set[str]) -> str:
-    """What became of a file, and below it what was not said before."""
+def _lines(outcome: Outcome, said: Counter[str]) -> str:
+    """What became of a file, and below it what was not said before; how often it would have been is counted."""
     new = [note for note in outcome.notes if note not in said]
-    said.update(new)
+    said.update(dict.fromkeys(outcome.notes, 1))
     return "\n".join([outcome.line(), *(f"  {note}" for note in new)]) + "\n"
 
 
-def _total(done: int, failed: int, skipped: int, left_alone: int) -> str:
+def _total(said: Counter[str], done: int, failed: int, skipped: int, left_alone: int) -> str:
+    """Which notes hold for more files than the one that they were said of, and how many files there were."""
+    also = "".join(f"also for {times - 1} other{'s' * (times > 2)}: {note}\n" for note, times in said.items() if times > 1)
     left = f", {left_alone} others left alone" if left_alone else ""
-    return f"{done} done, {failed} failed, {skipped} skipped{left}\n"
+    return f"{also}{done} done, {failed} failed, {skipped} skipped{left}\n"
 
 
 def parse_tile(text: str) -> int | str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import tyro
@@ -57,10 +58,13 @@ def degrade(
     import torch
     from PIL.PngImagePlugin import PngInfo
 
-    from ..data.degrade.presets import named
+    from ..data.degrade.presets import PRESETS, named
     from ..data.degrade.sheet import contact_sheet, detail, photographs, visible
+    from ..methods import tasks
     from ..tasks import sheets
 
+    if preset not in PRESETS and isinstance(task := getattr(tasks, preset.replace("-", "_"), None), tasks.Task):
+        raise UsageError(f"'{preset}' is a task. What it mends is made by: gan degrade {task.degrade.replace('_', '-')} {quote(photos)}")
     degradation = visible(preset, named(preset, scale, sigma or None, quality or None))
     path = _outside(Path(out or f"degrade-{preset}.png").expanduser(), photos)
     sheets.check_free(path, overwrite)

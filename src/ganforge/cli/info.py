@@ -73,7 +73,8 @@ def _lines(found: About) -> Iterator[str]:
     plan, (channels, *sides) = _plan(found), found.content["spec"]["shape"]
     kind, classes = CHANNELS.get(channels, f"{channels} channels"), found.content["spec"]["classes"]
     yield f"{found.path}: a {found.state or 'trained'} {'run' if found.state else 'model'} of {found.recipe} on {found.data}"
-    yield f"  data      {found.content['spec']['count']:,} examples of {'x'.join(map(str, sides[::-1]))}, {kind}" + (
+    what = "pieces" if plan.get("columns") else "examples"  # images that others are made of are cut
+    yield f"  data      {found.content['spec']['count']:,} {what} of {'x'.join(map(str, sides[::-1]))}, {kind}" + (
         f", {classes} classes" if classes else ""
     )
     if sizes := plan.get("parameters"):
@@ -132,4 +133,4 @@ def _next(found: About, plan: Mapping[str, Any]) -> str:
         return f"gan train {shlex.quote(found.data)} --recipe {shlex.quote(found.recipe)}, with one of the changes above"
     if found.state == "running":
         return f"wait for it; {found.path / 'report.html'} shows how it goes"
-    return next_step(found.path, plan)
+    return next_step(found.path, plan, found.content["fields"].get("task", ""))

@@ -23,6 +23,8 @@ BF16_GAIN = 1.1
 
 THREADS_GAIN = 1.03
 """Fewer threads must be this much faster to be taken."""
+FEW = 32
+"""Steps of a whole training up to which layouts and precisions are not compared: that would take longer than it saves."""
 
 
 def pick_device(name: str) -> str:
@@ -97,6 +99,9 @@ def settle(make: Callable[[], Method], data: Data, run: Run, device: torch.devic
     tried: dict[tuple[str, str], float] = {}
     layouts = [run.layout] if run.layout != "auto" else ["contiguous", "channels_last"]
     precisions = [run.precision] if run.precision != "auto" else ["fp32", "bf16"]
+    short = run.examples is not None and run.examples <= FEW * run.batch and len(layouts) * len(precisions) > 1
+    if short:
+        layouts, precisions = layouts[:1], precisions[:1]
     for order in layouts:
         for precision in precisions:
             method = make()
@@ -109,6 +114,8 @@ def settle(make: Callable[[], Method], data: Data, run: Run, device: torch.devic
     if len(tried) > 1:
         listed = ", ".join(f"{o} {p} {r:,.0f}" for (o, p), r in tried.items())
         notes.append(f"{precision} and {order} weights, the best of what was tried here (examples/s: {listed})")
+    if short:
+        notes.append(f"{precision} and {order} weights, not compared with others: at most {FEW} steps are over sooner")
     threads = torch.get_num_threads()
     if not run.threads and device.type == "cpu" and threads > 1:
 

@@ -20,6 +20,10 @@ EXPECTED = """Expected one of:
   lr/ and hr/, lq/ and gt/, input/ and target/, train_label/ and train_img/
   images that hold both side by side, twice as wide as high"""
 HOLES = "learn to fill such holes: gan train DATA --task inpaint. Maps that pictures are made of belong into label/, beside image/."
+TAUGHT = {**dict.fromkeys(("blur", "blurred", "blurry"), "deblur"), "noisy": "denoise", "low": "low-light"}
+"""Words in the name of a folder of damaged images -> the task that they teach. Smaller ones, of whatever name, teach super-resolution."""
+BY_NAME = "the files *_mask*"
+"""Masks that lie beside their images."""
 TWO_SETS = "two folders of any names, or trainA/ and trainB/ (and testA/, testB/)."
 
 
@@ -44,12 +48,19 @@ class Pairs:
         """Whether enough images have a partner to believe that they are pairs."""
         return 2 * len(self.train) >= len(self.alone)
 
+    def lacks(self, name: str, missing: str) -> str:
+        """Why an image of that name has no partner on the side `missing`."""
+        stem = name.rpartition("/")[2].rpartition(".")[0]
+        if self.form == "masks" and missing == self.b and (found := MASK.match(stem)):
+            return f"its name makes it a mask of {plain(found[1])}, which is not in {missing}, or several times"
+        return f"nothing in {missing} has its name, or several share it"
+
     def sentence(self) -> str:
         """What was understood."""
         if self.form == "halves":
             how = f"{len(self.train):,} pairs side by side in one image: A is the left half, B the right one"
         elif self.form == "masks":
-            how = f"{len(self.train):,} images of {self.b} with masks of {self.a}"
+            how = f"{len(self.train):,} images with masks: images in {self.b}, masks in {self.a}"
         else:
             different = len({b for _, b in self.train})
             how = f"{len(self.train):,} pairs of the same name: A is {self.a}, B is {self.b}"
@@ -87,7 +98,7 @@ def pairs_in(files: Files) -> Pairs | None:
     b = [p for p in places if key(p.folders, p.stem) in masked]
     if b:
         a = [p for p in places if MASK.match(p.stem)]
-        return _paired(a, b, MASKS, lambda side: "the files *_mask*" if MASK.match(side[0].stem) else _folder(side))
+        return _paired(a, b, MASKS, lambda side: BY_NAME if MASK.match(side[0].stem) else _folder(side))
     if _side_by_side(files, places):
         train, test, part = _split(places)
         return Pairs("halves", "the left half", "the right half", [(p.at, p.at) for p in train], [(p.at, p.at) for p in test], part)
@@ -131,6 +142,8 @@ def _advice(files: Files, pairs: Pairs) -> str:
         return HOLES
     sizes = [(one, other) for a, b in few(pairs.train) if (one := size(files, a)) and (other := size(files, b))]
     if 2 * sum(a == b for a, b in sizes) >= len(sizes):
+        if task := next((TAUGHT[word] for word in split_words(pairs.a) if word in TAUGHT), "") if pairs.form == "damaged" else "":
+            return f"learn to make B of A: gan train DATA --task {task}, or --recipe pix2pix"
         return "learn to make B of A: gan train DATA --recipe pix2pix" + ", or --task denoise or the like" * (pairs.form == "damaged")
     larger = pairs.b if sum(a < b for a, b in sizes) >= sum(a > b for a, b in sizes) else pairs.a
     if pairs.form == "damaged" and larger == pairs.b:

@@ -90,7 +90,7 @@ def _made(options: Pairs, files: Files, layout: layouts.Pairs, used: Sequence[in
         raise UsageError(f"direction BtoA does not fit {options.path}: A are masks, which are not learnt. Leave direction away.")
     row = {used[file]: k for k, file in enumerate(made.kept)}
     skips = [*files.skipped]
-    skips += [Skip(files.names[at], f"no partner: nothing in {missing} has its name, or several share it") for at, missing in layout.alone]
+    skips += [Skip(files.names[at], f"no partner: {layout.lacks(files.names[at], missing)}") for at, missing in layout.alone]
     skips += _widowed(files, layout, row)
     pairs = [(row[a], row[b]) for a, b in (*layout.train, *layout.test) if a in row and b in row]
     tests = {(row[a], row[b]) for a, b in layout.test if a in row and b in row}
@@ -138,7 +138,11 @@ def _widowed(files: Files, layout: layouts.Pairs, row: dict[int, int]) -> list[S
 def _unused(files: Files, layout: layouts.Pairs, used: Sequence[int]) -> list[str]:
     """A note on files that belong to no side."""
     apart = sorted({*range(len(files.names))} - {*used} - {at for at, _ in layout.alone})
-    return [f"{len(apart):,} other files are not used, such as {plain(files.names[apart[0]])}"] if apart else []
+    if not apart:
+        return []
+    first = plain(files.names[apart[0]])
+    lack = f": {first.rpartition('.')[0]}_mask*.png is not there" * (layout.a == layouts.BY_NAME)
+    return [f"{len(apart):,} other files are not used, such as {first}{lack}"]
 
 
 def _halves(album: Album) -> tuple[Album, Album]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -125,6 +126,12 @@ class MaskedSet(PairSet):
 
     def _whole(self, row: int) -> dict[str, Tensor]:
         return self._cut(np.array(self.album.photos[row])[None], self.given.photos[row][None])
+
+    def _titles(self) -> Sequence[str]:
+        """Of the images; where one has several masks, that of the mask beside its own."""
+        names, masks = self.album.names, self.given.names
+        shared = {name for name, count in Counter(names).items() if count > 1}
+        return [f"{name} ({mask})" if name in shared else name for name, mask in zip(names, masks, strict=True)]
 
     def _cut(self, x: NDArray[np.uint8], masks: NDArray[np.uint8]) -> dict[str, Tensor]:
         """Images (n, 3, h, w) and masks of the same shape as batches have them."""

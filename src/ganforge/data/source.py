@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ganforge.core import limits, parallel
+from ganforge.core import limits
 
 MAX_FILE = 256 * 2**20
 """Bytes that one encoded image may have; larger files are skipped."""
@@ -122,6 +122,8 @@ def mark_of(content: bytes | memoryview) -> int:
 
 def available_memory() -> int:
     """Bytes of RAM for this process; those of one run on one machine share it evenly. 4 GiB where it cannot be told."""
+    from ganforge.core import parallel  # here, for it imports torch, which naming files does not need
+
     found = limits.memory()
     return (found[1] if found else 4 * 2**30) // parallel.local_world()
 

@@ -58,6 +58,10 @@ class Task(NamedTuple):
     def check(self, damage: str, scale: int, sigma: Strength, quality: Strength) -> None:
         """Raise UsageError as `degradation` does, and for damage that is another task's. Random numbers are not moved."""
         name = (damage or self.degrade).replace("_", "-")
+        if scale and not self.enlarges:
+            raise UsageError("--scale is for --task super-resolution, and this task keeps the size of images. Leave it out.")
+        if scale not in (0, 2, 3, 4):
+            raise UsageError(f"--scale is how many times larger images become: 2, 3 or 4; got {scale}.")
         if not self._takes(name, self.degradation(name, scale, sigma, quality), scale):
             fit = [each for each in presets.PRESETS if self._has(each, scale)]
             raise UsageError(f"--damage {name} gives other pictures than this task is about. What fits: {', '.join(fit)}.")

@@ -186,12 +186,31 @@ def with_looks(recipe: Any, data: Any, spec: Any, images_per_second: float) -> A
     return dataclasses.replace(recipe, run=dataclasses.replace(run, evaluations=often))
 
 
+def too_few(option: str, method: Any, data: Any) -> str:
+    """Why a run judges no sets of images, of which there are fewer than the metric of `option` needs; "" where there are enough, and where
+    pairs are judged, or nothing."""
+    from ..metrics import measure
+
+    translates, metric = pictures.translates(method), option.partition(":")[0]
+    if metric == "none" or translates and pictures.paired(method):
+        return ""
+    name = "kid" if metric == "auto" else metric
+    least = measure.METRICS[name].least
+    parts = [data, dataclasses.replace(data, held_out=None)] if translates else []  # see `likeness.Opened`
+    count = max(len(part.shown(least)["x"]) for part in parts) if parts else len(data)
+    if count >= least:
+        return ""
+    return f"no evaluation: {name.upper()} needs at least {least} images a side, and the data has {count}; best/ will hold the last model"
+
+
 def _judge(folder: Folder, run: dict[str, Any], method: Any, data: Any, voice: Voice, code: Collection[str]) -> Judge | Likeness | None:
     option = run.get("evaluate", "auto")
     if data is None or option == "none":
         return None
     if data.images.shape[1] not in (1, 3):
         voice.say(f"note    no evaluation: features are taken of images with 1 or 3 channels, and these have {data.images.shape[1]}")
+        return None
+    if too_few(option, method, data):  # as the plan says
         return None
     from .judge import Judge  # feature networks are loaded only where a run judges itself
     from .likeness import Likeness

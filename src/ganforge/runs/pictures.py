@@ -90,10 +90,10 @@ def captions(method: Any) -> list[str]:
     return ["given", *ways(method), *(["wanted"] if paired(method) else [])]
 
 
-def next_step(run: Path, plan: Mapping[str, Any]) -> str:
-    """What to type to use a trained run, of which `plan` is the plan.json."""
-    typed = shlex.quote(str(run))
-    return f"gan apply {typed} PHOTO -o made.png" if plan.get("columns") else f"gan generate {typed} --seeds 0-63"
+def next_step(run: Path, plan: Mapping[str, Any], task: str = "") -> str:
+    """What to type to use a trained run, of which `plan` is the plan.json; task: what its recipe was to learn, if it says so."""
+    typed, masked = shlex.quote(str(run)), " --mask MASK" * (task == "inpaint")
+    return f"gan apply {typed} PHOTO{masked} -o made.png" if plan.get("columns") else f"gan generate {typed} --seeds 0-63"
 
 
 def inputs(method: Any, data: Any, count: int) -> tuple[Tensor, Tensor]:

@@ -30,7 +30,7 @@ from .grid import grid, save_png
 from .heritage import Parent, take_over
 from .live import Voice, duration, spoken
 from .lock import alone
-from .observe import Observer, with_looks
+from .observe import Observer, too_few, with_looks
 from .pictures import SAMPLES, captions, next_step
 
 
@@ -89,6 +89,7 @@ def launch(recipe: Any, *, dry_run: bool = False, parent: Parent | None = None) 
             voice.say(line)
         if parent:
             parent = parent.fitted(spec)
+        voice.say("Plan    measuring what this machine does best ...")
         recipe, planned = plan(recipe, data, spec, device)
         if parent:
             planned |= {"notes": [*planned["notes"], *parent.told(recipe.method(spec), spec)], "parent": parent.facts}
@@ -211,6 +212,7 @@ def plan(recipe: Any, data: Any, spec: Any, device: torch.device) -> tuple[Any, 
         + f" · {torch.get_num_threads()} threads · {device}",
         *notes,
         *more,
+        *([short] if (short := too_few(run.evaluate, method, data)) else []),
         f"about {duration(run.examples / rate)} at {rate:,.0f} images/s",
     ]
     shown = {"columns": columns} if (columns := captions(method)) else {}
@@ -255,7 +257,7 @@ def _go(
             raise
     if now.seen >= now.total:
         voice.say(f"done    {now.seen:,} images · open {folder.path / 'report.html'}")
-        voice.say(f"next    {next_step(folder.path, folder.json('plan.json'))}")
+        voice.say(f"next    {next_step(folder.path, folder.json('plan.json'), content['fields'].get('task', ''))}")
     else:
         voice.say(f"stopped at {now.seen:,} of {now.total:,} images, saved. Continue exactly: gan resume {folder.typed}")
     if parallel.world()[0] == 0:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ..core.errors import UsageError
@@ -12,7 +13,8 @@ from ..data.decode import eight_bits
 from .apply.holes import Holes
 from .apply.of_model import LIVELY, applier, has_strength
 from .apply.pictures import Picture, to_image
-from .apply.process import check_fit, process
+from .apply.process import check_fit, known, process
+from .apply.save import on_white
 from .apply.tiles import Array
 
 if TYPE_CHECKING:
@@ -48,13 +50,17 @@ def sheet(
 
     found: (h, w), true in the holes, for models that fill them; those that are shown are filled as in the whole. hints: dots of known
     colour, for models that take some. export: which of the model's networks. A network that looks at whole pictures gets the whole, unless
-    it is so large that applying cuts it, too. Raises UsageError and DataError as `process` does.
+    it is so large that applying cuts it, too. Transparency is laid on white. Raises UsageError and DataError as `process` does.
     """
     if found is not None and not found.any():
         raise UsageError("the mask has no hole: there is nothing to show.")
     if hints is not None:
         check_fit(hints, picture.size)
-    top, left = detailed(picture.colour if found is None else found[..., None] * np.uint8(255), side)
+    if found is not None:
+        top, left = _centred(found, side, detailed(found[..., None] * np.uint8(255), side))
+    else:
+        dotted = None if hints is None or hints.alpha is None else known(hints.alpha)
+        top, left = detailed(on_white(picture).colour, side, dotted)
     first, size = applier(model, export=export), picture.colour.shape[:2]
     notes: tuple[str, ...] = ()
     # what surrounds the part is seen, too, as it will be in the whole
@@ -68,26 +74,48 @@ def sheet(
     across = slice((left - before) * first.scale, (left - before + side) * first.scale)
     given, dots = _part(picture, outer), None if hints is None else _part(hints, outer)
     shown = slice(top, top + side), slice(left, left + side)
-    panels = {"input": _shown(picture.colour[shown], first.scale)}
+    panels = {"input": _shown(_part(picture, shown), first.scale)}
     for strength in STRENGTHS if has_strength(model) and export == LIVELY else (None,):
-        made = process(applier(model, strength, export), given, found, hints=dots, only=shown).picture.colour[inner, across]
-        panels["result" if strength is None else f"strength {strength:g}"] = _shown(made)
+        made = process(applier(model, strength, export), given, found, hints=dots, only=shown).picture
+        panels["result" if strength is None else f"strength {strength:g}"] = _shown(_part(made, (inner, across)))
     return Sheet(_beside(panels), notes)
 
 
-def detailed(colour: Array, side: int) -> tuple[int, int]:
-    """(top, left) of the part of (h, w, c), `side` pixels each way where there are as many, with the most change between neighbours."""
+def detailed(colour: Array, side: int, dots: Holes | None = None) -> tuple[int, int]:
+    """(top, left) of the part of (h, w, c), `side` pixels each way where there are as many, with the most change between neighbours.
+
+    dots: (h, w), some of which are to be seen in that part, where there are any.
+    """
     grey = colour[..., 1 if colour.shape[2] == 3 else 0].astype(np.int32)
     change = np.zeros_like(grey)
     change[:, 1:] += np.abs(np.diff(grey, axis=1))
     change[1:] += np.abs(np.diff(grey, axis=0))
-    rows, columns = (np.arange(0, length, BLOCK) for length in grey.shape)
-    blocks = np.add.reduceat(np.add.reduceat(change, rows, 0, np.int64), columns, 1)
-    table = np.pad(blocks.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    high, wide = (min(side // BLOCK, length) for length in blocks.shape)
-    sums = table[high:, wide:] - table[:-high, wide:] - table[high:, :-wide] + table[:-high, :-wide]
+    sums = _sums(change, side)
+    if dots is not None and dots.any():
+        sums = np.where(_sums(dots, side) > 0, sums, -1)
     top, left = np.unravel_index(int(sums.argmax()), sums.shape)
     row, column = (max(0, min(int(at) * BLOCK, length - side)) for at, length in zip((top, left), grey.shape, strict=True))
+    return row, column
+
+
+def _sums(values: NDArray[Any], side: int) -> NDArray[np.int64]:
+    """Of (h, w): the sum of every part, `side` pixels each way, that begins at a block."""
+    rows, columns = (np.arange(0, length, BLOCK) for length in values.shape)
+    blocks = np.add.reduceat(np.add.reduceat(values, rows, 0, np.int64), columns, 1)
+    table = np.pad(blocks.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    high, wide = (min(side // BLOCK, length) for length in blocks.shape)
+    sums: NDArray[np.int64] = table[high:, wide:] - table[:-high, wide:] - table[high:, :-wide] + table[:-high, :-wide]
+    return sums
+
+
+def _centred(found: Holes, side: int, corner: tuple[int, int]) -> tuple[int, int]:
+    """(top, left) of the part whose middle is that of all that is seen of the holes in the part at this corner."""
+    top, left = corner
+    at = np.argwhere(found[top : top + side, left : left + side])
+    if not len(at):  # their edge alone is seen there
+        return corner
+    middle = (at.min(0) + at.max(0) + 1) // 2 + corner
+    row, column = (max(0, min(int(m) - side // 2, length - side)) for m, length in zip(middle, found.shape, strict=True))
     return row, column
 
 
@@ -95,9 +123,10 @@ def _part(picture: Picture, outer: tuple[slice, slice]) -> Picture:
     return Picture(np.ascontiguousarray(picture.colour[outer]), None if picture.alpha is None else picture.alpha[outer])
 
 
-def _shown(colour: Array, scale: int = 1) -> Image.Image:
-    """(h, w, 1 or 3) of 8 or 16 bits as RGB, which PIL would clip if it were given 16."""
-    image = to_image(Picture(np.ascontiguousarray(colour if colour.dtype == np.uint8 else eight_bits(colour)))).convert("RGB")
+def _shown(picture: Picture, scale: int = 1) -> Image.Image:
+    """8 or 16 bits on white as RGB, which PIL would clip if it were given 16."""
+    colour = on_white(picture).colour
+    image = to_image(Picture(colour if colour.dtype == np.uint8 else eight_bits(colour))).convert("RGB")
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.BICUBIC) if scale > 1 else image
 
 

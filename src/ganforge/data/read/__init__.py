@@ -73,7 +73,8 @@ def _file(path: Path) -> Files | Arrays:
 def _cannot(path: Path, name: str) -> Exception:
     reads = "a folder of images, .zip, .npz, .npy, idx(.gz), CIFAR .bin or .tar.gz, .parquet"
     if name.endswith(files.USUAL):
-        return UsageError(f"{path} is one image. Give the folder that holds all of them: {path.parent}")
+        folder = path.absolute().parent
+        return UsageError(f"{path} is one image. Give the folder that holds all of them, {folder}, or one that holds it alone.")
     if name.endswith(LABEL_SHEETS):
         return UsageError(f"{path} is a list, not images. Give the folder of the images, and this file as labels.")
     return DataError(f"{path} is of no kind that is read here. Expected: {reads}.")

@@ -15,7 +15,7 @@ from ...core.errors import UsageError
 from ...data.degrade.masks import fill
 from .known import Image, Known, Ways, eight, needed, unit
 
-LARGEST = 40_000
+LARGEST = 100_000
 """Pixels of a hole, at most, for the biharmonic surface: they are the unknowns of one system that is solved directly, and its time and
 memory grow faster than they do. More than any piece has that methods are chosen on, and far less than a hole of a large photograph."""
 

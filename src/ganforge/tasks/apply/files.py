@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...core.errors import DataError, UsageError
-from ...data.source import USUAL, hidden, natural
+from ...data.source import USUAL, hidden, natural, plain
 from .save import KINDS
 
 PICTURES = USUAL
@@ -62,6 +62,8 @@ def jobs(inputs: Sequence[str], out: str, suffix: str = "") -> tuple[list[Job], 
             others += left
         elif place.exists():
             found.append((place, None))
+        elif _astray(place):
+            raise DataError(f"{word} is a link to {place.readlink()}, which is not there.")
         elif matches := [Path(p) for p in sorted(glob.glob(str(place), recursive=True), key=natural)]:
             found += [(path, None) for path in matches if path.is_file()]
         else:
@@ -108,11 +110,20 @@ def _target(source: Path | None, base: Path | None, out: str, target: Path, suff
         raise UsageError(
             f"-o {out} is the name of one file, and several files, or those of a folder, go into a folder. Say -o {out}/ for one."
         )
+    if target.is_file():
+        raise UsageError(f"-o {out}: {target} is a file, and the results go into a folder. Say another name.")
+    if _astray(target):
+        raise UsageError(f"-o {out} is a link to {target.readlink()}, which is not there. Make that folder, or say another name.")
     if source is None:
         return target / f"stdin{suffix}.png"
     ending = source.suffix if source.suffix.lower() in (*KINDS, *VIDEOS) else ".png"
     inner = source.parent.relative_to(base) if base else Path()
     return target / inner / f"{source.stem}{suffix}{ending}"
+
+
+def _astray(place: Path) -> bool:
+    """Whether a place is a link to nothing."""
+    return place.is_symlink() and not place.exists()
 
 
 def _apart(found: list[Job], suffix: str) -> list[Job]:
@@ -142,3 +153,18 @@ def present(found: Sequence[Job]) -> Iterator[Job]:
     """Jobs whose result is there already, or is an input."""
     inputs = {job.source.resolve() for job in found if job.source}
     yield from (job for job in found if job.target and (job.target.exists() or job.target.resolve() in inputs))
+
+
+def planned(found: Sequence[Job], *, skip: bool = False, overwrite: bool = False) -> tuple[list[Job], list[Job]]:
+    """Jobs to do, and those skipped because their result is there. Raises UsageError where neither was asked for and one is."""
+    if skip and overwrite:
+        raise UsageError("--skip-existing and --overwrite exclude each other: give one of them.")
+    if overwrite:
+        return [*found], []
+    there = [*present(found)]
+    if there and not skip:
+        more = f" (and {len(there) - 1:,} more)" if len(there) > 1 else ""
+        name = plain(there[0].target or "")
+        raise UsageError(f"{name} exists already{more}. --skip-existing leaves such files, --overwrite replaces them.")
+    done = {*there}
+    return [job for job in found if job not in done], there

@@ -43,7 +43,12 @@ def holes(mask: Picture, size: tuple[int, int], hole: str = "auto", guessed: str
     if hole == "auto":
         hole, guessed = "white" if share <= 0.5 else "black", " (the rarer colour; --hole says otherwise)"
     found = light if hole == "white" else ~light
-    return found, f"mask: {hole} = hole{guessed}, {found.mean():.1%} of the picture"
+    return found, told(found, hole, guessed)
+
+
+def told(found: Holes, hole: str, guessed: str = "", count: int = 1) -> str:
+    """How a mask, or so many of one picture, was understood, in words."""
+    return f"{'mask' if count == 1 else f'{count} masks together'}: {hole} = hole{guessed}, {found.mean():.1%} of the picture"
 
 
 def check_grow(grow: int) -> None:

@@ -11,15 +11,16 @@ from ...data.matching import MASK
 from ...data.opening import Unusable
 from ...data.source import natural
 from .files import PICTURES, Job
-from .holes import Holes, holes, white
+from .holes import Holes, holes, told, white
 from .pictures import read
 
 
 class Masks:
     """One mask for all pictures; or a folder of them, each with the name of its picture, or that and _mask, mask001, ...
 
-    In a folder the inner folders of the pictures may be mirrored. Where --hole says nothing, the rarer colour of all masks together is the
-    hole, as in training: one mask with a large hole does not mean the opposite of the others.
+    In a folder the inner folders of the pictures may be mirrored. Several masks of one picture are holes in it together. Where --hole says
+    nothing, the rarer colour of all masks together is the hole, as in training: one mask with a large hole does not mean the opposite of
+    the others.
     """
 
     def __init__(self, place: Path, found: Sequence[Job], hole: str = "auto") -> None:
@@ -40,14 +41,17 @@ class Masks:
 
         Raises DataError where a picture has no mask, Unusable for one that cannot be read.
         """
-        path = self.place
-        if path.is_dir():
-            if not self._fitting.get(job):
-                name = Path(job.name)
-                raise DataError(f"no mask for {name.name} in {path}: expected {name.stem}.png or {name.stem}_mask.png.")
-            path = self._fitting[job][0]
+        paths = [self.place]
+        if self.place.is_dir():
+            paths = self._fitting.get(job, [])
+            if not paths:
+                name, stem = Path(job.name).name, Path(job.name).stem
+                raise DataError(f"no mask for {name} in {self.place}: expected {stem}.png, {stem}_mask.png or {stem}_mask001.png.")
         guessed = " (the rarer colour of all masks; --hole says otherwise)" * (self._colour != self.hole)
-        return holes(read(path, sparse=True), size, self._colour, guessed)
+        found, said = holes(read(paths[0], sparse=True), size, self._colour, guessed)
+        for path in paths[1:]:
+            found = found | holes(read(path, sparse=True), size, self._colour)[0]
+        return found, said if len(paths) == 1 else told(found, self._colour, guessed, len(paths))
 
     @cached_property
     def _colour(self) -> str:
@@ -55,7 +59,7 @@ class Masks:
         if self.hole != "auto":
             return self.hole
         light = pixels = 0
-        for path in {fitting[0] for job in self.jobs if (fitting := self._fitting.get(job))}:
+        for path in {path for job in self.jobs for path in self._fitting.get(job, ())}:
             try:
                 found = white(read(path, sparse=True))
             except (Unusable, OSError, MemoryError):  # told when it is its picture's turn

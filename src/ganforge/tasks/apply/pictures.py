@@ -26,6 +26,10 @@ IPTC, IPTC_TIFF = 0x0404, 0x83BB
 CLEAR = {"La": "LA", "PA": "RGBA", "RGBa": "RGBA"}
 """Modes with transparency, and what they become."""
 
+SPACES = {1: b"GRAY", 3: b"RGB "}
+"""Channels -> what colour profiles for them say in their bytes 16 to 20 (ICC.1:2022, 7.2.6)."""
+NO_PROFILE = "its colour profile was left out: it belongs to a picture of other channels"
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -80,17 +84,17 @@ def of_image(image: Image.Image) -> Picture:
     sampling = JpegImagePlugin.get_sampling(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else 0
     upright = ImageOps.exif_transpose(image) if turn_of(image) > 1 else image  # a TIFF is turned by loading it
     icc = image.info.get("icc_profile")
-    if upright.mode == "CMYK":
-        notes.append("CMYK became RGB without its colour profile")
-        icc = None
-        if image.format == "JPEG" and "adobe" not in image.info:
-            upright = ImageChops.invert(upright)  # only Adobe stores ink upside down, which Pillow takes for granted
-    elif upright.mode in ("YCbCr", "LAB", "HSV"):
+    if upright.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         notes.append(f"{upright.mode} became RGB")
+        if upright.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+            upright = ImageChops.invert(upright)  # only Adobe stores ink upside down, which Pillow takes for granted
     exif = _exif(upright)
     if exif is None:
         notes.append("its EXIF is damaged and was left out")
     colour, alpha = _planes(upright)
+    if icc and icc[16:20] != SPACES[colour.shape[2]]:
+        icc = None
+        notes.append(NO_PROFILE)
     return Picture(colour, alpha, icc, exif, image.format or "PNG", max(0, sampling), tuple(notes), _density(image))
 
 

@@ -12,7 +12,7 @@ from ...core.errors import DataError, UsageError
 from .alpha import bled, enlarged
 from .applier import Applier, Made
 from .holes import Holes, Steps, check_grow, inside, parts, widened
-from .pictures import Picture
+from .pictures import NO_PROFILE, Picture
 from .tiles import Array, floats, quantised
 
 
@@ -57,7 +57,7 @@ def process(
     notes, icc = list(told), picture.icc
     if icc and new.shape[2] != picture.colour.shape[2]:
         icc = None
-        notes.append("its colour profile was left out: it belongs to a picture of other channels")
+        notes.append(NO_PROFILE)
     alpha = None if picture.alpha is None else enlarged(picture.alpha, applier.scale)
     return Done(replace(picture, colour=new, alpha=alpha, icc=icc), tiles, tuple(notes))
 
@@ -82,13 +82,18 @@ def check_fit(hints: Picture, size: tuple[int, int]) -> None:
         raise DataError(f"the hints have {hints.size[0]}x{hints.size[1]} pixels, their picture {size[0]}x{size[1]}: they must be the same.")
 
 
+def known(alpha: Array) -> Holes:
+    """(h, w) true where hints of this transparency know a colour: where they are more opaque than not."""
+    return alpha > np.iinfo(alpha.dtype).max // 2
+
+
 def _dots(hints: Picture, size: tuple[int, int], dtype: np.dtype[Any]) -> Array:
-    """(h, w, 4) of this kind: RGB, and white where it is known, which is where the hints are more opaque than not; else black."""
+    """(h, w, 4) of this kind: RGB, and white where it is known; else black."""
     check_fit(hints, size)
     if hints.alpha is None:
         raise DataError("the hints have no transparency, which says where no colour is known. Paint dots on a transparent layer alone.")
-    known = np.where(hints.alpha > np.iinfo(hints.alpha.dtype).max // 2, 1, -1).astype(np.float32)[..., None]
-    return quantised(np.concatenate((np.broadcast_to(floats(hints.colour), (*known.shape[:2], 3)), known), 2), dtype)
+    where = np.where(known(hints.alpha), 1, -1).astype(np.float32)[..., None]
+    return quantised(np.concatenate((np.broadcast_to(floats(hints.colour), (*where.shape[:2], 3)), where), 2), dtype)
 
 
 def _mended(

@@ -25,6 +25,8 @@ LIMITS = {"JPEG": 65_500, "WEBP": 16_383}
 """Longest side that a format can hold."""
 LOSSY = "JPEG changes every pixel a little, outside the hole as well; .png keeps them as they were"
 TIFF_XMP = 700
+PARTS = {ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo}
+"""Entries of EXIF that are blocks of their own."""
 INCH = 2
 """EXIF's unit of resolution."""
 
@@ -41,7 +43,7 @@ def encoded(picture: Picture, kind: str, facts: provenance.Facts, exact: bool = 
     notes = []
     if picture.alpha is not None and kind == "JPEG":
         notes.append("JPEG holds no transparency: it was laid on white; .png and .webp keep it")
-        picture = _on_white(picture)
+        picture = on_white(picture)
     exif = measured(picture.exif, *picture.size) or Image.Exif()
     deeper = picture.colour.dtype == np.uint16
     if kind == "PNG" and (deeper or picture.colour.nbytes > MAPPED):  # which PIL cannot write, or would copy
@@ -60,7 +62,7 @@ def encoded(picture: Picture, kind: str, facts: provenance.Facts, exact: bool = 
         options |= {"pnginfo": provenance.chunks(facts), "compress_level": 3}
     elif kind == "TIFF":
         exif[TIFF_XMP] = provenance.xmp(facts)
-        options["compression"] = "tiff_deflate"
+        options["compression"] = None if PARTS & {*exif} else "tiff_deflate"  # libtiff takes no blocks inside of blocks
     else:
         options |= {"xmp": provenance.xmp(facts), "quality": QUALITY}
     if kind == "JPEG":
@@ -78,8 +80,10 @@ def encoded(picture: Picture, kind: str, facts: provenance.Facts, exact: bool = 
     return out.getvalue(), tuple(notes)
 
 
-def _on_white(picture: Picture) -> Picture:
-    assert picture.alpha is not None
+def on_white(picture: Picture) -> Picture:
+    """The same picture without transparency: as it is seen on white paper."""
+    if picture.alpha is None:
+        return picture
     most = np.iinfo(picture.colour.dtype).max
     share = picture.alpha[..., None].astype(np.float32) / most
     laid = picture.colour * share + most * (1 - share)

@@ -14,7 +14,7 @@ from ...data.source import plain
 from ...runs.grid import save_bytes
 from . import holes, video
 from .applier import Applier, check_tile
-from .files import Job, present
+from .files import Job
 from .masks import Masks
 from .pictures import capped, decoded, read
 from .process import check_hints, check_holes, process
@@ -79,21 +79,6 @@ class Outcome:
         size = f"{width}x{height}" + (f" -> {wide}x{high}" if self.after != self.before else "")
         pieces = f"{self.frames} frames, " if self.frames else ""
         return f"{way}  {size}  {pieces}{self.tiles} tile{'s' * (self.tiles != 1)}  {self.seconds:.1f} s"
-
-
-def planned(found: Sequence[Job], *, skip: bool = False, overwrite: bool = False) -> tuple[list[Job], list[Job]]:
-    """Jobs to do, and those skipped because their result is there. Raises UsageError where neither was asked for and one is."""
-    if skip and overwrite:
-        raise UsageError("--skip-existing and --overwrite exclude each other: give one of them.")
-    if overwrite:
-        return [*found], []
-    there = [*present(found)]
-    if there and not skip:
-        more = f" (and {len(there) - 1:,} more)" if len(there) > 1 else ""
-        name = plain(there[0].target or "")
-        raise UsageError(f"{name} exists already{more}. --skip-existing leaves such files, --overwrite replaces them.")
-    done = {*there}
-    return [job for job in found if job not in done], there
 
 
 def work(found: Sequence[Job], how: Work) -> Iterator[Outcome]:
