@@ -62,6 +62,12 @@ def filled(path: Path, make: Callable[..., Any], *of: Any) -> bool:
     return True
 
 
+def typed(options: dict[str, Any]) -> str:
+    """' --pack 2 --reject': options as on the command line."""
+    values = {key: "" if value is True else f" {value:g}" if isinstance(value, float) else f" {value}" for key, value in options.items()}
+    return "".join(f" --{key.replace('_', '-')}{value}" for key, value in values.items())
+
+
 def same(path: Path, settings: dict[str, Any]) -> None:
     """Keep in a JSON file what the results beside it were made with. Raises SystemExit where that is something else already."""
     if (had := kept(path, lambda: settings)) != settings:

@@ -17,7 +17,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from cells import kept, same
+from cells import kept, same, typed
 from torch import Tensor
 
 import ganforge
@@ -42,15 +42,9 @@ METRICS = ("fid", "pr", "prdc")
 SAMPLES = 10_000
 
 
-def words(options: dict[str, Any]) -> str:
-    """' --pack 2', as on the command line."""
-    values = {key: "" if value is True else f" {value:g}" if isinstance(value, float) else f" {value}" for key, value in options.items()}
-    return "".join(f" --{key.replace('_', '-')}{value}" for key, value in values.items())
-
-
 def one(recipe: str, change: dict[str, Any], seed: int, data: Any, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Train, or go on; the scores of what the model draws, in every way."""
-    folder = options.out / f"{recipe}{words(change).replace(' --', '-').replace(' ', '-')}-{seed}"
+    folder = options.out / f"{recipe}{typed(change).replace(' --', '-').replace(' ', '-')}-{seed}"
     if (folder / "recipe.json").is_file():
         run = ganforge.resume(folder)
     else:
@@ -59,10 +53,8 @@ def one(recipe: str, change: dict[str, Any], seed: int, data: Any, options: argp
     if not run.finished:
         raise SystemExit(run.exit_code)  # Ctrl-C: the next call goes on from here
     machine.use_threads(options.threads)
-    model, rows = (
-        run.model(),
-        [{"row": recipe + words(RECIPES[recipe] | change), "seed": seed, **judged(run.model(), range(SAMPLES), data)}],
-    )
+    model = run.model()
+    rows = [{"row": recipe + typed(RECIPES[recipe] | change), "seed": seed, **judged(model, range(SAMPLES), data)}]
     for way in DRAWN[recipe] if not change else ():
         seeds, told = range(SAMPLES), dict[str, float]()
         if way.get("reject"):
@@ -73,7 +65,7 @@ def one(recipe: str, change: dict[str, Any], seed: int, data: Any, options: argp
                 seeds += judge.kept(tried)
             seeds, told = seeds[:SAMPLES], {"kept": len(seeds) / tried.stop}
         told |= judged(model, seeds, data, way.get("truncation"))
-        rows.append({"row": f"{recipe}{words(RECIPES[recipe])}, drawn with{words(way)}", "seed": seed, **told})
+        rows.append({"row": f"{recipe}{typed(RECIPES[recipe])}, drawn with{typed(way)}", "seed": seed, **told})
     return rows
 
 

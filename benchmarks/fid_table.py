@@ -19,7 +19,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from cells import kept
+from cells import kept, typed
 
 import ganforge
 from ganforge.core import machine
@@ -86,10 +86,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     for name in dict.fromkeys(row["recipe"] for row in rows):
         mine = [row for row in rows if row["recipe"] == name]
         fids = [row["values"][fid] for row in mine]
-        changed = "".join(f" --{key.replace('_', '-')} {value}" for key, value in RECIPES[name].items())
         means = {key: statistics.mean(row["values"][key] for row in mine) for key in rows[0]["values"]}
         lines.append(
-            f"| `{name}{changed}` | **{means[fid]:.2f}** ({', '.join(f'{v:.2f}' for v in fids)}) "
+            f"| `{name}{typed(RECIPES[name])}` | **{means[fid]:.2f}** ({', '.join(f'{v:.2f}' for v in fids)}) "
             f"| {1000 * means[kid]:.2f} | {' | '.join(f'{means[key]:.3f}' for key in more)} |"
         )
     floor = rows[0]["floor"]

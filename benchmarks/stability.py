@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cells import CPU, Seeing, filled, kept, seeing, trained
+from cells import CPU, Seeing, filled, kept, seeing, trained, typed
 from sets import SETS, found
 
 from ganforge.core import machine
@@ -41,7 +41,7 @@ NARROWER: dict[str, dict[str, Any]] = {
     "fastgan": {"width": 16, "d_width": 16},
     "r3gan": {"width": 24},
 }
-"""A quarter of the default widths or less: as they are, these see fewer than fifty images a second on one core at 28 pixels."""
+"""A quarter of the default widths or less: as they are, a run of these takes a processor hours."""
 HELD = 1.05
 """Last distance over the best, at most, of a run that kept what it had learnt."""
 
@@ -106,8 +106,7 @@ def table(rows: list[Row]) -> str:
     ]
     narrower = sorted({row["recipe"] for row in runs} & {*NARROWER})
     lines += ["", "On defaults, but for:"] if narrower else []
-    for name in narrower:
-        lines.append(f"- `{name}" + "".join(f" --{key.replace('_', '-')} {value}" for key, value in NARROWER[name].items()) + "`")
+    lines += [f"- `{name}{typed(NARROWER[name])}`" for name in narrower]
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import cells
+import diversity
 import fashion
 import fid_table
 import gamma
@@ -387,3 +388,20 @@ def test_the_goal_of_few_labels_is_a_quarter_of_the_error():
     rows = [{"labels": n, "seed": 0, "seen": 640, **dict(zip(semi_supervised.WAYS, each))} for n, each in errors.items()]
     told = semi_supervised.table(rows)
     assert told.index("| 10 |") < told.index("| 100 |") and "20%: goal missed" in told and "28%: goal met" in told
+
+
+def test_diversity_means_over_seeds_and_tells_what_rejection_kept():
+    found = [{"row": "dcgan", "seed": seed, "FD-classifier": 10.0 * (seed + 1), "recall": 0.25 * seed} for seed in (0, 1)]
+    found.append({"row": "dcgan, drawn with --reject", "seed": 0, "kept": 0.5, "FD-classifier": 5.0, "recall": 0.125})
+    lines = diversity.table(found).splitlines()
+    assert lines[0] == "| | FD-classifier | recall | seeds |"
+    assert lines[2] == "| `dcgan` | 15.0 (10.0, 20.0) | 0.125 | 2 |"
+    assert lines[3] == "| `dcgan, drawn with --reject`, 50% of the seeds kept | 5.0 (5.0) | 0.125 | 1 |"
+
+
+def test_options_are_told_as_they_are_typed():
+    assert cells.typed({"pack": 2, "mode_seeking": 1.0, "networks": "dcgan_spread", "reject": True}) == (
+        " --pack 2 --mode-seeking 1 --networks dcgan_spread --reject"
+    )
+    row = {"set": "digits", "recipe": "biggan", "seed": 0, "failed": "diverged"}
+    assert "- `biggan --width 16`" in stability.table([row])
