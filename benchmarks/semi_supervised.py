@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=10.0, help="for each GAN")
     parser.add_argument("--examples", type=int, help="images for each GAN, in place of minutes")
-    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--alone-steps", type=int, default=3000)
     parser.add_argument("--spread", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=0)

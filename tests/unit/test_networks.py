@@ -113,6 +113,18 @@ def test_a_discriminator_that_sees_nearness_tells_a_collapsed_batch_and_can_be_p
     assert d.nearness.tensor.weight.grad.abs().sum() > 0
 
 
+def test_a_noisy_discriminator_is_noisy_in_training_alone_and_does_not_mind_the_length_of_its_weights():
+    torch.manual_seed(0)
+    d, x = image.dcgan_noisy.discriminator((1, 16, 16), 8), torch.randn(4, 1, 16, 16)
+    assert not torch.equal(d(x), d(x))
+    told = d.eval()(x)
+    assert torch.equal(told, d(x))
+    with torch.no_grad():
+        for down in d.downs:
+            down.parametrizations.weight.original1.mul_(3)
+    torch.testing.assert_close(d(x), told)
+
+
 def test_sngan_has_the_published_parameter_counts():
     assert count(image.sngan.generator((3, 32, 32), 128, 256)) == 4_276_739
     assert count(image.sngan.discriminator((3, 32, 32), 128)) == 1_053_825

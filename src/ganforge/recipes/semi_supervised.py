@@ -23,7 +23,8 @@ class SemiSupervised(GameRecipe):
     Images without a label lie in a sub-folder (or have a label in the list) called as `--unlabelled` says.
     """
 
-    networks: Annotated[image.Networks, Named(image)] = image.dcgan_plain
+    networks: Annotated[image.Networks, Named(image)] = image.dcgan_noisy
+    width: int = 32
     unlabelled: str = "unlabelled"
     """Name of the class whose images have none."""
     labels_per_class: int = 0
@@ -32,7 +33,8 @@ class SemiSupervised(GameRecipe):
     """Weight of telling real images from generated ones, beside naming the labelled ones."""
     dropout: float = 0.5
     """Share of the classifier's features that are hidden while it learns."""
-    lr: float = 3e-4
+    lr: float = 1e-3
+    lr_end: float = 0.03
 
     def limits(self) -> Mapping[str, tuple[float, float]]:
         return {"labels_per_class": (0, 2**63), "unlabelled_weight": (0, 1e30), "dropout": (0, 0.99)}

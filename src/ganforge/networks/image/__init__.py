@@ -17,6 +17,7 @@ from . import dcgan as _dcgan
 from . import elu as _elu
 from . import fastgan as _fastgan
 from . import mlp as _mlp
+from . import noisy as _noisy
 from . import progan as _progan
 from . import r3 as _r3
 from . import sngan as _sngan
@@ -56,5 +57,7 @@ dcgan_spread = Networks(_dcgan.Generator, partial(_dcgan.Discriminator, spread=4
 """DCGAN's, and the discriminator sees how much the images of a batch differ: against mode collapse."""
 dcgan_nearness = Networks(_dcgan.Generator, partial(_dcgan.Discriminator, nearness=16))
 """DCGAN's, and the discriminator sees by learnt features how near the images of a batch are: against mode collapse."""
+dcgan_noisy = Networks(_dcgan.Generator, _noisy.Discriminator)
+"""Weight norm and noise on every layer of the discriminator: for one that shall name classes from few labels."""
 dcgan_layer_norm = Networks(_dcgan.Generator, partial(_dcgan.Discriminator, norm=_dcgan.layer_norm))
 """Layer norm in the discriminator, as in WGAN-GP."""
