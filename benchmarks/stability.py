@@ -5,12 +5,13 @@
     python benchmarks/stability.py --images 20000 --only-table                          # of what is done so far
 
 Nothing is set but the number of images, and for networks whose default width no processor trains a narrower one, which the table
-names. For every run: whether numbers stopped being finite (each run goes back up to three times, as
-`gan train` does), what the guard said, whether variety was kept (spread: mean distance between two fakes of a class, over that between two
-real images), the distance at the end and over the best on the way, ten looks (benchmarks/cells.py), the speed, and a picture. A recipe
-that refuses a set, say for want of classes, says why. Left out unless named: r3gan-* of the paper's sizes, which no processor trains.
-A run that the machine could not do (no memory, no weights) is told and left for the next start, which also goes on with one that was
-cut off. Exits with 1 where some are left. The table lies beside its runs, in --out/IMAGES/table.md.
+names. Where a critic takes several steps for one of the generator's, it sees so many times the images: all generators take as many
+steps. For every run: whether numbers stopped being finite (each run goes back up to three times, as `gan train` does), what the guard
+said, whether variety was kept (spread: mean distance between two fakes of a class, over that between two real images), the distance at
+the end and over the best on the way, ten looks (benchmarks/cells.py), the speed, and a picture. A recipe that refuses a set, say for
+want of classes, says why. Left out unless named: r3gan-* of the paper's sizes, which no processor trains. A run that the machine could
+not do (no memory, no weights) is told and left for the next start, which also goes on with one that was cut off. Exits with 1 where
+some are left. The table lies beside its runs, in --out/IMAGES/table.md.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ def one(images: Images, name: str, recipe: str, seed: int, options: argparse.Nam
     print(f"{name}, {recipe}, seed {seed}", flush=True)
     row: Row = {"set": name, "recipe": recipe, "seed": seed}
     try:
-        chosen = {"examples": options.images, "seed": seed, "threads": options.threads, **NARROWER.get(recipe, {})}
-        start = override(find(recipe)(data=images), chosen)
+        start = override(find(recipe)(data=images), {"seed": seed, "threads": options.threads, **NARROWER.get(recipe, {})})
+        start = override(start, {"examples": options.images * getattr(start, "critic_steps", 1)})
         data = start.dataset()
     except (UsageError, DataError) as error:
         return row | {"refused": str(error)}
@@ -183,7 +184,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=generative())
     parser.add_argument("--sets", nargs="+", default=list(DEFAULT), choices=list(SETS))
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--images", type=int, default=20_000, help="that each run sees")
+    parser.add_argument("--images", type=int, default=20_000, help="that each run sees for each step of its critic")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--only-table", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs/stability"))
