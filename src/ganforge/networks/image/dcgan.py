@@ -44,6 +44,7 @@ class Discriminator(nn.Module):
 
     spread: the head sees how much so many examples differ, neighbours in the batch (ProGAN, arXiv:1710.10196, sec. 3). 0: it does not.
     nearness: the same by learnt features, of so many examples (minibatch discrimination, Salimans et al., 2016, arXiv:1606.03498).
+    smallest: pixels of the shorter side of the last map, at least; less than twice as many.
     """
 
     def __init__(
@@ -55,11 +56,12 @@ class Discriminator(nn.Module):
         norm: Callable[[int], nn.Module] | None = None,
         spread: int = 0,
         nearness: int = 0,
+        smallest: int = 4,
     ) -> None:
         super().__init__()
         check_ways(condition, WAYS_IN_DISCRIMINATORS, "dcgan.Discriminator")
         norm = norm or batch_norm()
-        self.grid = grid(*shape[1:])
+        self.grid = grid(*shape[1:], smallest)
         self.join = JoinMap(classes if condition == "concat" else 0, *shape[1:])
         widths = [shape[0] + self.join.extra, *(_width(width, i) for i in range(self.grid.doublings))]
         self.downs = nn.ModuleList(Down(a, b) for a, b in zip(widths, widths[1:], strict=False))

@@ -25,12 +25,15 @@ class Noise(nn.Module):
 
 
 class Discriminator(dcgan.Discriminator):
-    """DCGAN's without norms, with weight norm on its convolutions, and noise on the image and after each of them."""
+    """DCGAN's without norms, with weight norm on its convolutions, and noise on the image and after each of them.
+
+    Its last map is 3 to 5 pixels high, so that 28 pixels are halved three times: with twice, it names digits much worse.
+    """
 
     def __init__(
         self, shape: tuple[int, int, int], width: int = 64, classes: int = 0, condition: str = "projection", noise: float = 0.3
     ) -> None:
-        super().__init__(shape, width, classes, condition, norm=dcgan.plain)
+        super().__init__(shape, width, classes, condition, norm=dcgan.plain, smallest=3)
         self.noise = Noise(noise)
         for down in self.downs:
             weight_norm(down)
